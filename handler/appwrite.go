@@ -1,0 +1,230 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/appwrite/sdk-for-go/client"
+
+	"openruntimes/handler/parse"
+)
+
+// callTimeout bounds every single call of the API.
+const callTimeout = 1400 * time.Millisecond
+
+// transport is shared by all invocations of the process, so that a write rarely
+// waits for a connection. net/http's default keeps two idle ones to a host.
+var transport = &http.Transport{
+	Proxy:               http.ProxyFromEnvironment,
+	MaxIdleConns:        64,
+	MaxIdleConnsPerHost: 64,
+	IdleConnTimeout:     30 * time.Second,
+}
+
+// appwrite is the store that Appwrite's Databases API is, for one invocation.
+// It uses the SDK's client and not its typed services: those decode $sequence
+// as an int, servers from 1.9 may send a string, and the call then fails after
+// the write was done.
+type appwrite struct {
+	config Config
+	key    string // header x-appwrite-key of the request
+	calls  int
+}
+
+func (a *appwrite) create(ctx context.Context, d document) error {
+	name, transaction := d.attribute()
+	data := d.data()
+	data[name] = transaction
+	_, err := a.call(ctx, "create", http.MethodPost, a.path(d.kind, ""), nil, map[string]any{
+		"documentId":  d.id,
+		"data":        data,
+		"permissions": d.permissions(),
+	})
+	if status(err) == http.StatusConflict {
+		return errExists
+	}
+	return err
+}
+
+func (a *appwrite) get(ctx context.Context, kind parse.Kind, id string) (document, error) {
+	body, err := a.call(ctx, "get", http.MethodGet, a.path(kind, id), nil, nil)
+	if err != nil {
+		return document{}, err
+	}
+	var stored struct {
+		ID                       string       `json:"$id"`
+		UpdatedAt                string       `json:"$updatedAt"`
+		CheckoutRequestID        string       `json:"checkoutRequestId"`
+		OriginatorConversationID string       `json:"originatorConversationId"`
+		Status                   parse.Status `json:"status"`
+		ResultCode               *int         `json:"resultCode"`
+		Receipt                  string       `json:"receipt"`
+		Amount                   int64        `json:"amount"`
+	}
+	if err := json.Unmarshal([]byte(body), &stored); err != nil {
+		return document{}, &failure{call: "get", status: http.StatusOK, cause: "a document of another form"}
+	}
+	d := document{
+		kind:        kind,
+		id:          stored.ID,
+		transaction: stored.CheckoutRequestID,
+		status:      stored.Status,
+		code:        parse.NoCode,
+		receipt:     stored.Receipt,
+		amount:      stored.Amount,
+		updatedAt:   stored.UpdatedAt,
+	}
+	if kind == parse.Disbursement {
+		d.transaction = stored.OriginatorConversationID
+	}
+	if stored.ResultCode != nil {
+		d.code = *stored.ResultCode
+	}
+	return d, nil
+}
+
+// replace compares and sets: the server refuses the PATCH with 409 where
+// $updatedAt is newer than the header X-Appwrite-Timestamp says. That is atomic
+// from Appwrite 1.9.5; 1.8.1 and 1.9.0 may compare with a cached row.
+func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) error {
+	// The server compares milliseconds, and misses a change within the one that
+	// was read. Waiting keeps our own change out of it.
+	if err := sleep(ctx, 2*time.Millisecond); err != nil {
+		return &failure{call: "replace", cause: err.Error()}
+	}
+	params := map[string]any{"data": d.data()}
+	if strings.HasPrefix(d.reader, "user:") {
+		params["permissions"] = d.permissions()
+	}
+	_, err := a.call(ctx, "replace", http.MethodPatch, a.path(d.kind, d.id),
+		map[string]any{"X-Appwrite-Timestamp": updatedAt}, params)
+	if status(err) == http.StatusConflict {
+		return errChanged
+	}
+	return err
+}
+
+// path is the API's path of a document, or of the collection for the id "".
+// The SDK escapes nothing.
+func (a *appwrite) path(kind parse.Kind, id string) string {
+	path := "/databases/" + url.PathEscape(a.config.DatabaseID) +
+		"/collections/" + url.PathEscape(a.config.collection(kind)) + "/documents"
+	if id != "" {
+		path += "/" + url.PathEscape(id)
+	}
+	return path
+}
+
+// call makes one call of the API and returns the document that it answers,
+// undecoded. Every error is a *failure.
+func (a *appwrite) call(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	a.calls++
+	if headers == nil {
+		headers = map[string]any{}
+	}
+	headers["content-type"] = "application/json"
+	api := client.Client{
+		Client:   &http.Client{Transport: withContext{ctx}, CheckRedirect: refuseRedirect},
+		Endpoint: a.config.Endpoint,
+		Headers: map[string]string{
+			"X-Appwrite-Project":         a.config.ProjectID,
+			"X-Appwrite-Key":             a.key,
+			"X-Appwrite-Response-Format": "1.8.0",
+		},
+	}
+	resp, err := api.Call(method, path, headers, params)
+	if err != nil {
+		return "", newFailure(name, err)
+	}
+	// The SDK takes a redirect for a success, and so it would a proxy's page.
+	body, isJSON := resp.Result.(string)
+	if resp.StatusCode >= 300 {
+		return "", &failure{call: name, status: resp.StatusCode, cause: "redirected: is the endpoint right?"}
+	}
+	var named struct {
+		ID string `json:"$id"`
+	}
+	if !isJSON || json.Unmarshal([]byte(body), &named) != nil || named.ID == "" {
+		return "", &failure{call: name, status: resp.StatusCode, cause: "no document in the answer"}
+	}
+	return body, nil
+}
+
+// failure is a call of the API that did not do what it was to do, or did it and
+// could not say so. Its text is fit for the log: no URL and no server's message,
+// both of which may hold the payer's number.
+type failure struct {
+	call   string // create, get or replace
+	status int    // 0 if there was no answer
+	kind   string // Appwrite's error type, if it gave one
+	cause  string // what else is known
+}
+
+func (f *failure) Error() string {
+	var parts []string
+	if f.status != 0 {
+		parts = append(parts, fmt.Sprint(f.status))
+	}
+	for _, s := range []string{f.kind, f.cause} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return f.call + ": " + strings.Join(parts, " ")
+}
+
+// newFailure turns an error of the SDK into one that holds nothing secret.
+func newFailure(call string, err error) *failure {
+	var refused *client.AppwriteError
+	if errors.As(err, &refused) {
+		var body struct{ Type string }
+		_ = json.Unmarshal([]byte(refused.GetResponse()), &body)
+		return &failure{call: call, status: refused.GetStatusCode(), kind: word(body.Type)}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &failure{call: call, cause: "no answer in time"}
+	}
+	// The text of a *url.Error holds the URL, and so the document's id.
+	var broken *url.Error
+	if errors.As(err, &broken) {
+		err = broken.Err
+	}
+	return &failure{call: call, cause: err.Error()}
+}
+
+// status is the HTTP status of a failed call, 0 if there is none.
+func status(err error) int {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.status
+	}
+	return 0
+}
+
+// withContext gives each request of the SDK a context, and so a deadline: the
+// SDK's own functions take none.
+type withContext struct{ ctx context.Context }
+
+func (w withContext) RoundTrip(r *http.Request) (*http.Response, error) {
+	return transport.RoundTrip(r.WithContext(w.ctx))
+}
+
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// sleep waits, or returns the context's error if that ends sooner.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

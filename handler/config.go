@@ -1,0 +1,80 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"openruntimes/handler/parse"
+)
+
+// Config is what the environment tells the function.
+type Config struct {
+	Endpoint  string // APPWRITE_FUNCTION_API_ENDPOINT, set by the platform
+	ProjectID string // APPWRITE_FUNCTION_PROJECT_ID, set by the platform
+
+	DatabaseID      string // DARAJA_DATABASE_ID
+	PaymentsID      string // DARAJA_COLLECTION_ID
+	DisbursementsID string // DARAJA_B2C_COLLECTION_ID, needed for B2C only
+	AnonymousRead   string // DARAJA_ANONYMOUS_READ: "any" or nothing
+}
+
+// FromEnv reads the configuration through getenv. The error names everything
+// that is missing or malformed. The Config is usable all the same: its Serve
+// does what it can and says what it lacks.
+func FromEnv(getenv func(string) string) (Config, error) {
+	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
+	c := Config{
+		Endpoint:        get("APPWRITE_FUNCTION_API_ENDPOINT"),
+		ProjectID:       get("APPWRITE_FUNCTION_PROJECT_ID"),
+		DatabaseID:      get("DARAJA_DATABASE_ID"),
+		PaymentsID:      get("DARAJA_COLLECTION_ID"),
+		DisbursementsID: get("DARAJA_B2C_COLLECTION_ID"),
+		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
+	}
+	return c, c.check()
+}
+
+// check returns an error that names every setting that is missing or malformed.
+func (c Config) check() error {
+	problems := c.missing(parse.Payment)
+	if c.AnonymousRead != "" && c.AnonymousRead != "any" {
+		problems = append(problems, "DARAJA_ANONYMOUS_READ is neither empty nor any")
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New("configuration: " + strings.Join(problems, "; "))
+}
+
+// missing names what must be set before a document of that kind can be stored.
+func (c Config) missing(kind parse.Kind) []string {
+	needed := [...]struct{ name, value string }{
+		{"APPWRITE_FUNCTION_API_ENDPOINT", c.Endpoint},
+		{"APPWRITE_FUNCTION_PROJECT_ID", c.ProjectID},
+		{"DARAJA_DATABASE_ID", c.DatabaseID},
+		{collectionVariable(kind), c.collection(kind)},
+	}
+	var names []string
+	for _, n := range needed {
+		if n.value == "" {
+			names = append(names, fmt.Sprintf("%s is missing", n.name))
+		}
+	}
+	return names
+}
+
+// collection is the id of the collection that holds documents of that kind.
+func (c Config) collection(kind parse.Kind) string {
+	if kind == parse.Disbursement {
+		return c.DisbursementsID
+	}
+	return c.PaymentsID
+}
+
+func collectionVariable(kind parse.Kind) string {
+	if kind == parse.Disbursement {
+		return "DARAJA_B2C_COLLECTION_ID"
+	}
+	return "DARAJA_COLLECTION_ID"
+}

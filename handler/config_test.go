@@ -1,0 +1,45 @@
+package handler
+
+import (
+	"testing"
+
+	"openruntimes/handler/parse"
+)
+
+func TestFromEnv(t *testing.T) {
+	complete := map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": "https://appwrite.example/v1",
+		"APPWRITE_FUNCTION_PROJECT_ID":   "project",
+		"DARAJA_DATABASE_ID":             " daraja\n", // as it was pasted
+		"DARAJA_COLLECTION_ID":           "payments",
+		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
+		"DARAJA_ANONYMOUS_READ":          "any",
+	}
+	want := Config{Endpoint: "https://appwrite.example/v1", ProjectID: "project", DatabaseID: "daraja",
+		PaymentsID: "payments", DisbursementsID: "disbursements", AnonymousRead: "any"}
+	got, err := FromEnv(func(name string) string { return complete[name] })
+	if got != want || err != nil {
+		t.Errorf("FromEnv = %+v, %v, want %+v", got, err, want)
+	}
+
+	_, err = FromEnv(func(string) string { return "" })
+	const all = "configuration: APPWRITE_FUNCTION_API_ENDPOINT is missing; APPWRITE_FUNCTION_PROJECT_ID is missing; " +
+		"DARAJA_DATABASE_ID is missing; DARAJA_COLLECTION_ID is missing"
+	if err == nil || err.Error() != all {
+		t.Errorf("FromEnv of nothing = %v, want %s", err, all)
+	}
+
+	complete["DARAJA_ANONYMOUS_READ"] = "yes"
+	complete["DARAJA_B2C_COLLECTION_ID"] = ""
+	c, err := FromEnv(func(name string) string { return complete[name] })
+	if err == nil || err.Error() != "configuration: DARAJA_ANONYMOUS_READ is neither empty nor any" {
+		t.Errorf("FromEnv with a malformed setting = %v", err)
+	}
+	// What is malformed stops nothing; what is missing stops only what needs it.
+	if missing := c.missing(parse.Payment); len(missing) != 0 {
+		t.Errorf("a payment lacks %v, want nothing", missing)
+	}
+	if missing := c.missing(parse.Disbursement); len(missing) != 1 || missing[0] != "DARAJA_B2C_COLLECTION_ID is missing" {
+		t.Errorf("a disbursement lacks %v, want its collection", missing)
+	}
+}

@@ -1,0 +1,153 @@
+package handler
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"openruntimes/handler/parse"
+)
+
+// document is one transaction as the database holds it. Its attributes are the
+// published client's contract (package daraja 0.1.2): neither their names nor
+// their types are ours to alter.
+type document struct {
+	kind   parse.Kind
+	id     string // the document's own
+	reader string // who may read it: "user:ID", "any", or "" for nobody but the server
+
+	transaction string // CheckoutRequestID or OriginatorConversationID
+	status      parse.Status
+	code        int
+	receipt     string // "" is null, here and below
+	amount      int64  // 0 is null
+
+	conversation string // disbursements only
+	receiver     string // disbursements only
+	reason       string
+	at           time.Time // zero is null
+	settledAt    time.Time
+
+	updatedAt string // $updatedAt as read from the server; "" if it was not read
+}
+
+// newDocument turns a verdict into the document that shall stand.
+func newDocument(v parse.Verdict, reader string, now time.Time) document {
+	return document{
+		kind:         v.Kind,
+		id:           documentID(v.ID),
+		reader:       reader,
+		transaction:  v.ID,
+		status:       v.Status,
+		code:         v.Code,
+		receipt:      v.Receipt,
+		amount:       v.Amount,
+		conversation: v.Conversation,
+		receiver:     v.Receiver,
+		reason:       v.Reason,
+		at:           v.At,
+		settledAt:    now,
+	}
+}
+
+// attribute returns the name and the value of the attribute that holds the
+// transaction's id. One that is too long is cut, never refused.
+func (d document) attribute() (name, value string) {
+	if d.kind == parse.Disbursement {
+		return "originatorConversationId", text(d.transaction, 36)
+	}
+	return "checkoutRequestId", text(d.transaction, 255)
+}
+
+// data returns the attributes but the transaction's id, nulls included: a
+// replacement must leave nothing of what it replaces.
+func (d document) data() map[string]any {
+	data := map[string]any{
+		"status":         string(d.status),
+		"resultCode":     d.code,
+		"receipt":        nullable(d.receipt),
+		"amount":         nil,
+		"failureReason":  nullable(text(d.reason, 255)),
+		"mpesaTimestamp": nil,
+		"settledAt":      d.settledAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+	}
+	if d.amount != 0 {
+		data["amount"] = d.amount
+	}
+	if !d.at.IsZero() {
+		data["mpesaTimestamp"] = d.at.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	if d.kind == parse.Disbursement {
+		data["conversationId"] = nullable(text(d.conversation, 50))
+		data["receiverName"] = nullable(text(d.receiver, 255))
+	}
+	return data
+}
+
+// permissions lists who may read the document, in Appwrite's grammar.
+func (d document) permissions() []string {
+	if d.reader == "" {
+		return []string{}
+	}
+	return []string{`read("` + d.reader + `")`}
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// text makes s fit a string attribute of so many characters (Appwrite counts
+// characters, not bytes). NUL is replaced, which Postgres cannot store. Invalid
+// UTF-8 was replaced when the JSON was read. Text that begins like a JSON
+// object gets an apostrophe, since Appwrite executes some of those as operators
+// instead of storing them.
+func text(s string, size int) string {
+	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	if strings.HasPrefix(strings.TrimSpace(s), "{") {
+		s = "'" + s
+	}
+	if utf8.RuneCountInString(s) > size {
+		s = string([]rune(s)[:size])
+	}
+	return s
+}
+
+// documentID is the transaction's own id where Appwrite takes it as a document's.
+func documentID(transaction string) string {
+	if isID(transaction) {
+		return transaction
+	}
+	return hashID(transaction)
+}
+
+// hashID makes a document id that Appwrite takes and that is always the same
+// for the same parts, so that a repeated callback meets its document.
+func hashID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:])[:36]
+}
+
+// isID reports whether Appwrite takes s as the id of a document or a user:
+// 1 to 36 of A-Z, a-z, 0-9, period, hyphen and underscore, the first of them a
+// letter or digit (utopia-php/database, Validator/Key.php).
+func isID(s string) bool {
+	for i, c := range []byte(s) {
+		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alphanumeric && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 36
+}
+
+// mask hides the last nine characters of a document's id: those of a
+// CheckoutRequestID are the payer's number.
+func mask(id string) string {
+	const stars = "*********"
+	return id[:max(0, len(id)-len(stars))] + stars
+}

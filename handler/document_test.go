@@ -1,0 +1,141 @@
+package handler
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"openruntimes/handler/parse"
+)
+
+func TestDocumentID(t *testing.T) {
+	const long = "ws_CO_DMZ_250600506_23022026144745852" // 37 characters
+	for id, own := range map[string]bool{
+		"ws_CO_23112026093005700000001":    true,
+		"a":                                true,
+		"0":                                true,
+		strings.Repeat("x", 36):            true,
+		"7c1e-4a79.a5e6_6bd6":              true,
+		strings.Repeat("x", 37):            false,
+		long:                               false,
+		"":                                 false,
+		"unique()":                         false,
+		"_a":                               false,
+		".a":                               false,
+		"-a":                               false,
+		"a/b":                              false,
+		"..":                               false,
+		"a b":                              false,
+		"a?b":                              false,
+		"a%2Fb":                            false,
+		"é":                                false,
+		"a\x00":                            false,
+		"a\n":                              false,
+		"ws_CO_1/amount/increment":         false,
+		`{"method":"increment"}`:           false,
+		strings.Repeat("x", 35) + "\u00e9": false,
+	} {
+		got := documentID(id)
+		if (got == id) != own || !isID(got) || got != documentID(id) {
+			t.Errorf("documentID(%q) = %q, want its own: %t", id, got, own)
+		}
+		if !own && got != hashID(id) {
+			t.Errorf("documentID(%q) = %q, want %q", id, got, hashID(id))
+		}
+	}
+	// Documents of an earlier version must be found again.
+	if got, want := hashID(long), "0fface556effea097466123e6c790bbbaa9b"; got != want {
+		t.Errorf("hashID = %s, want %s", got, want)
+	}
+	if hashID("a", "b") == hashID("ab") || len(hashID("a", "b")) != 36 {
+		t.Errorf("hashID(a, b) = %s, hashID(ab) = %s", hashID("a", "b"), hashID("ab"))
+	}
+}
+
+func TestText(t *testing.T) {
+	tests := []struct {
+		in   string
+		size int
+		want string
+	}{
+		{"Request cancelled by user", 255, "Request cancelled by user"},
+		{"jambo", 3, "jam"},
+		{"ñññññ", 3, "ñññ"},
+		{"ñññ", 3, "ñññ"}, // six bytes, three characters
+		{"a\x00b", 9, "a\uFFFDb"},
+		{`{"method":"increment"}`, 255, `'{"method":"increment"}`},
+		{" \n\t{}", 255, "' \n\t{}"},
+		{"{abc", 3, "'{a"},
+		{"a{", 255, "a{"},
+		{"", 255, ""},
+	}
+	for _, tt := range tests {
+		got := text(tt.in, tt.size)
+		if got != tt.want {
+			t.Errorf("text(%q, %d) = %q, want %q", tt.in, tt.size, got, tt.want)
+		}
+		if again := text(got, tt.size); again != got {
+			t.Errorf("text(%q, %d) = %q: what was read back is another id", got, tt.size, again)
+		}
+	}
+}
+
+// TestData has every attribute, so that a replacement leaves none behind.
+func TestData(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 30, 5, 678e6, time.FixedZone("EAT", 3*60*60))
+	empty := map[string]any{"status": "TIMEOUT", "resultCode": -1, "receipt": nil, "amount": nil,
+		"failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2026-11-23T06:30:05.678Z"}
+	v := parse.Verdict{Kind: parse.Payment, ID: "ws_CO_1", Status: parse.Timeout, Code: parse.NoCode}
+	if got := newDocument(v, "", now).data(); !reflect.DeepEqual(got, empty) {
+		t.Errorf("data = %v, want %v", got, empty)
+	}
+
+	v = parse.Verdict{Kind: parse.Disbursement, ID: "o-1", Conversation: "AG_1", Status: parse.Success, Receipt: "UKN",
+		Amount: 500, Receiver: "Amina", At: time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)}
+	full := map[string]any{"status": "SUCCESS", "resultCode": 0, "receipt": "UKN", "amount": int64(500),
+		"failureReason": nil, "mpesaTimestamp": "2026-11-23T06:30:00Z", "settledAt": "2026-11-23T06:30:05.678Z",
+		"conversationId": "AG_1", "receiverName": "Amina"}
+	if got := newDocument(v, "", now).data(); !reflect.DeepEqual(got, full) {
+		t.Errorf("data = %v, want %v", got, full)
+	}
+}
+
+func TestMask(t *testing.T) {
+	for id, want := range map[string]string{
+		"ws_CO_23112026093005123700000001": "ws_CO_23112026093005123*********",
+		"123456789":                        "*********",
+		"1":                                "*********",
+		"1234567890":                       "1*********",
+	} {
+		if got := mask(id); got != want {
+			t.Errorf("mask(%s) = %s, want %s", id, got, want)
+		}
+	}
+}
+
+func TestReader(t *testing.T) {
+	tests := []struct {
+		kind           parse.Kind
+		uid, anonymous string
+		want           string
+	}{
+		{parse.Payment, "amina", "", "user:amina"},
+		{parse.Payment, "amina", "any", "user:amina"},
+		{parse.Payment, "", "", ""},
+		{parse.Payment, "", "any", "any"},
+		{parse.Payment, "", "yes", ""},
+		{parse.Payment, `amina")`, "", ""},
+		{parse.Payment, `x"),read("any`, "", ""},
+		{parse.Payment, "amina/verified", "", ""},
+		{parse.Payment, strings.Repeat("x", 37), "", ""},
+		{parse.Disbursement, "amina", "", "user:amina"},
+		{parse.Disbursement, "", "any", ""},
+	}
+	for _, tt := range tests {
+		c := Config{AnonymousRead: tt.anonymous}
+		if got := c.reader(tt.kind, tt.uid); got != tt.want {
+			t.Errorf("reader(%s, %q) with anonymous read %q = %q, want %q", tt.kind, tt.uid, tt.anonymous, got, tt.want)
+		}
+	}
+}
