@@ -134,7 +134,8 @@ func hashID(parts ...string) string {
 
 // isID reports whether Appwrite takes s as the id of a document or a user:
 // 1 to 36 of A-Z, a-z, 0-9, period, hyphen and underscore, the first of them a
-// letter or digit (utopia-php/database, Validator/Key.php).
+// letter or digit (utopia-php/database, Validator/Key.php). "0" is none: PHP's
+// empty("0") is true, and Appwrite answers 400 as if there were no id.
 func isID(s string) bool {
 	for i, c := range []byte(s) {
 		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -142,7 +143,7 @@ func isID(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= 36
+	return s != "" && s != "0" && len(s) <= 36
 }
 
 // mask hides the last nine characters of a document's id: those of a

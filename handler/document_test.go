@@ -14,7 +14,8 @@ func TestDocumentID(t *testing.T) {
 	for id, own := range map[string]bool{
 		"ws_CO_23112026093005700000001":    true,
 		"a":                                true,
-		"0":                                true,
+		"1":                                true,
+		"0":                                false,
 		strings.Repeat("x", 36):            true,
 		"7c1e-4a79.a5e6_6bd6":              true,
 		strings.Repeat("x", 37):            false,
@@ -127,6 +128,7 @@ func TestReader(t *testing.T) {
 		{parse.Payment, "", "yes", ""},
 		{parse.Payment, `amina")`, "", ""},
 		{parse.Payment, `x"),read("any`, "", ""},
+		{parse.Payment, "0", "", ""},
 		{parse.Payment, "amina/verified", "", ""},
 		{parse.Payment, strings.Repeat("x", 37), "", ""},
 		{parse.Disbursement, "amina", "", "user:amina"},

@@ -87,11 +87,8 @@ func (c Config) record(ctx openruntimes.Context, rt route, v parse.Verdict) open
 	start := time.Now()
 	d := newDocument(v, c.reader(v.Kind, ctx.Req.Query["uid"]), start)
 	where := fmt.Sprintf("route=%s id=%s", rt.name, mask(d.id))
-	if v.Note != "" {
-		ctx.Error(fmt.Sprintf("odd %s note=%q", where, v.Note))
-	}
-	if d.reader == "" {
-		ctx.Error(fmt.Sprintf("unreadable %s note=%q", where, "no valid uid in the callback's URL: only the server can read this document"))
+	for _, note := range oddities(v, d) {
+		ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
 	}
 
 	db := &appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]}
@@ -110,6 +107,22 @@ func (c Config) record(ctx openruntimes.Context, rt route, v parse.Verdict) open
 	ctx.Log(fmt.Sprintf("%s status=%s outcome=%s calls=%d ms=%d",
 		where, d.status, out.action, db.calls, time.Since(start).Milliseconds()))
 	return accepted(ctx)
+}
+
+// oddities says what an operator should know about a document that stands all
+// the same.
+func oddities(v parse.Verdict, d document) []string {
+	var notes []string
+	if v.Note != "" {
+		notes = append(notes, v.Note)
+	}
+	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
+		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
+	}
+	if d.reader == "" {
+		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
+	}
+	return notes
 }
 
 // settle settles d in time, if the settings allow it.

@@ -1,0 +1,643 @@
+package standin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// newAppwrite returns a server with the project's own schema.
+func newAppwrite(t testing.TB) *Appwrite {
+	t.Helper()
+	schema, err := os.ReadFile("../../appwrite.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.AddKey("standard_all", "documents.read", "documents.write")
+	a.AddKey("standard_read", "documents.read")
+	a.AddKey("standard_write", "documents.write")
+	a.AddKey("standard_rows", "rows.read", "rows.write")
+	a.AddSession("ada-secret", "ada")
+	return a
+}
+
+// newRequest is one with the key, for a path under the payments collection.
+func newRequest(method, path, body string) *http.Request {
+	r := httptest.NewRequest(method, "/v1/databases/daraja/collections/payments"+path, strings.NewReader(body))
+	r.Header.Set("X-Appwrite-Project", ProjectID)
+	r.Header.Set("X-Appwrite-Key", "standard_all")
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// serve answers a request and decodes the reply.
+func serve(t testing.TB, a *Appwrite, r *http.Request) (int, map[string]any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	var body map[string]any
+	if w.Body.Len() > 0 && json.Unmarshal(w.Body.Bytes(), &body) != nil {
+		t.Fatalf("%s %s: %d with %q", r.Method, r.URL, w.Code, w.Body)
+	}
+	return w.Code, body
+}
+
+// seed creates a document.
+func seed(t testing.TB, a *Appwrite, id, data string) {
+	t.Helper()
+	if status, body := serve(t, a, newRequest("POST", "/documents", `{"documentId":"`+id+`","data":`+data+`}`)); status != 201 {
+		t.Fatalf("seed %s: %d %v", id, status, body)
+	}
+}
+
+// clock returns a clock that stands until it is moved.
+func clock() (now func() time.Time, move func(time.Duration)) {
+	var mu sync.Mutex
+	at := time.Date(2025, 1, 1, 9, 0, 0, 123_456_789, time.UTC)
+	return func() time.Time { mu.Lock(); defer mu.Unlock(); return at },
+		func(d time.Duration) { mu.Lock(); defer mu.Unlock(); at = at.Add(d) }
+}
+
+func TestDocument(t *testing.T) {
+	a := newAppwrite(t)
+	a.Now, _ = clock()
+	seed(t, a, "Mixed", paid)
+	seed(t, a, "second", minimal)
+
+	got, ok := a.Document("daraja", "payments", "mIXED")
+	at := time.Date(2025, 1, 1, 9, 0, 0, 123_000_000, time.UTC)
+	want := Document{ID: "Mixed", Sequence: 1, CreatedAt: at, UpdatedAt: at, Permissions: []string{}, Data: map[string]any{
+		"checkoutRequestId": "ws_CO_1", "status": "SUCCESS", "resultCode": int64(0), "receipt": "NLJ7RT61SV",
+		"amount": int64(1), "failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2025-01-01T00:00:00Z"}}
+	if !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("Document = %+v, %v; want %+v", got, ok, want)
+	}
+	got.Data["status"] = "changed"
+	if again, _ := a.Document("daraja", "payments", "mixed"); again.Data["status"] != "SUCCESS" {
+		t.Error("Document returned what is stored and not a copy")
+	}
+	if all := a.Documents("daraja", "payments"); len(all) != 2 || all[0].ID != "Mixed" || all[1].ID != "second" {
+		t.Errorf("Documents = %+v; want Mixed, second", all)
+	}
+	if _, ok := a.Document("daraja", "nope", "mixed"); ok || a.Documents("nope", "payments") != nil {
+		t.Error("found a document in a collection that is not there")
+	}
+}
+
+func TestReplyForm(t *testing.T) {
+	for _, test := range []struct {
+		version, format string
+		always          bool
+		want            string
+	}{
+		{version: "1.9.6", format: "1.8.0", want: `1`},
+		{version: "1.9.6", format: "1.9.0", want: `"1"`},
+		{version: "1.9.6", want: `"1"`},
+		{version: "1.8.1", want: `1`},
+		{version: "1.8.1", format: "1.9.0", want: `1`},
+		{version: "1.9.6", format: "1.8.0", always: true, want: `"1"`},
+	} {
+		a := newAppwrite(t)
+		a.Version, a.StringSequence = test.version, test.always
+		a.Now, _ = clock()
+		seed(t, a, "x", minimal)
+		r := newRequest("GET", "/documents/x", "")
+		if test.format != "" {
+			r.Header.Set("X-Appwrite-Response-Format", test.format)
+		}
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		want := `{"$collectionId":"payments","$createdAt":"2025-01-01T09:00:00.123+00:00","$databaseId":"daraja","$id":"x",` +
+			`"$permissions":[],"$sequence":` + test.want + `,"$updatedAt":"2025-01-01T09:00:00.123+00:00","amount":null,` +
+			`"checkoutRequestId":"ws_CO_1","failureReason":null,"mpesaTimestamp":null,"receipt":null,"resultCode":null,` +
+			`"settledAt":"2025-01-01T00:00:00Z","status":"TIMEOUT"}`
+		if got := w.Body.String(); got != want {
+			t.Errorf("version %s, format %q:\n got %s\nwant %s", test.version, test.format, got, want)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/json; charset=UTF-8" {
+			t.Errorf("Content-Type = %q", got)
+		}
+	}
+}
+
+func TestErrorMessages(t *testing.T) {
+	a := newAppwrite(t)
+	_, got := serve(t, a, newRequest("GET", "/documents/x", ""))
+	want := map[string]any{"message": "Document with the requested ID 'x' could not be found.", "code": 404.0, "version": "1.9.6", "type": noDoc}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("1.9.6: %v; want %v", got, want)
+	}
+	a.Version = "1.8.1"
+	if _, got := serve(t, a, newRequest("GET", "/documents/x", "")); got["message"] != "Document with the requested ID could not be found." {
+		t.Errorf("1.8.1: %v", got["message"])
+	}
+	r := newRequest("GET", "/documents/x", "")
+	r.Header.Set("X-Appwrite-Key", "standard_write")
+	if _, got := serve(t, a, r); got["message"] != `app.standin@service.example.com (role: applications) missing scopes (["documents.read"])` {
+		t.Errorf("scope: %v", got["message"])
+	}
+}
+
+func TestUpdatedAt(t *testing.T) {
+	a := newAppwrite(t)
+	now, move := clock()
+	a.Now = now
+	seed(t, a, "x", minimal)
+	start := a.Documents("daraja", "payments")[0].UpdatedAt
+	for _, test := range []struct {
+		body string
+		want time.Duration
+	}{
+		{`{"data":{"status":"TIMEOUT"}}`, 0},
+		{`{"permissions":[]}`, 0},
+		{`{"data":{"status":"FAILED"}}`, 3 * time.Second},
+		{`{"permissions":["read(\"any\")"]}`, 4 * time.Second},
+	} {
+		move(time.Second)
+		if status, body := serve(t, a, newRequest("PATCH", "/documents/x", test.body)); status != 200 {
+			t.Fatalf("PATCH %s = %d %v", test.body, status, body)
+		}
+		if d, _ := a.Document("daraja", "payments", "x"); d.UpdatedAt.Sub(start) != test.want {
+			t.Errorf("PATCH %s after %v: UpdatedAt moved by %v, want %v", test.body, now().Sub(start).Truncate(time.Second), d.UpdatedAt.Sub(start), test.want)
+		}
+	}
+	want := []Event{{"payments", "x", "create"}, {"payments", "x", "update"}, {"payments", "x", "update"}, {"payments", "x", "update"}, {"payments", "x", "update"}}
+	if got := a.Events(); !slices.Equal(got, want) {
+		t.Errorf("Events = %v; want %v", got, want)
+	}
+}
+
+func TestPermissionsStored(t *testing.T) {
+	a := newAppwrite(t)
+	body := `{"documentId":"x","data":` + minimal + `,"permissions":["write(\"user:ada\")","read(\"any\")","update(\"user:ada\")"]}`
+	if status, got := serve(t, a, newRequest("POST", "/documents", body)); status != 201 {
+		t.Fatal(status, got)
+	}
+	want := []string{`update("user:ada")`, `delete("user:ada")`, `read("any")`}
+	if d, _ := a.Document("daraja", "payments", "x"); !slices.Equal(d.Permissions, want) {
+		t.Errorf("Permissions = %q; want %q", d.Permissions, want)
+	}
+}
+
+// TestBulk shows what a caller with an empty id does.
+func TestBulk(t *testing.T) {
+	a := newAppwrite(t)
+	for i := range 30 {
+		seed(t, a, fmt.Sprintf("d%d", i), minimal)
+	}
+	a.Reset()
+	if status, got := serve(t, a, newRequest("PATCH", "/documents/", `{"data":{"status":"GONE"}}`)); status != 200 || got["total"] != 30.0 {
+		t.Fatal(status, got["total"])
+	}
+	for _, d := range a.Documents("daraja", "payments") {
+		if d.Data["status"] != "GONE" {
+			t.Errorf("%s: status %v; want GONE", d.ID, d.Data["status"])
+		}
+	}
+	one := `{"queries":["{\"method\":\"equal\",\"attribute\":\"$id\",\"values\":[\"D7\"]}"]}`
+	if status, got := serve(t, a, newRequest("DELETE", "/documents", one)); status != 200 || got["total"] != 1.0 {
+		t.Fatal(status, got)
+	}
+	if status, _ := serve(t, a, newRequest("DELETE", "/documents//", "")); status != 200 {
+		t.Fatal(status)
+	}
+	if left := a.Documents("daraja", "payments"); len(left) != 0 {
+		t.Errorf("%d documents left", len(left))
+	}
+	if events := a.Events(); len(events) != 60 {
+		t.Errorf("%d events; want 60", len(events))
+	}
+}
+
+func TestList(t *testing.T) {
+	a := newAppwrite(t)
+	for i := range 30 {
+		seed(t, a, fmt.Sprintf("d%d", i), with(fmt.Sprintf(`"amount":%d`, i%3)))
+	}
+	for _, test := range []struct {
+		queries     []string
+		total       int
+		first, last string
+		length      int
+	}{
+		{nil, 30, "d0", "d24", 25},
+		{[]string{`{"method":"limit","values":[2]}`, `{"method":"offset","values":[3]}`}, 30, "d3", "d4", 2},
+		{[]string{`{"method":"limit","values":[100]}`}, 30, "d0", "d29", 30},
+		{[]string{`{"method":"equal","attribute":"amount","values":[1,2]}`}, 20, "d1", "d29", 20},
+		{[]string{`{"method":"cursorAfter","values":["d4"]}`, `{"method":"limit","values":[2]}`}, 30, "d5", "d6", 2},
+		{[]string{`{"method":"orderDesc","attribute":"amount"}`, `{"method":"limit","values":[1]}`}, 30, "d2", "d2", 1},
+		{[]string{`{"method":"orderAsc","attribute":"$sequence"}`, `{"method":"offset","values":[99]}`}, 30, "", "", 0},
+	} {
+		r := newRequest("GET", "/documents", "")
+		params := r.URL.Query()
+		for _, q := range test.queries {
+			params.Add("queries[]", q)
+		}
+		r.URL.RawQuery = params.Encode()
+		status, got := serve(t, a, r)
+		if status != 200 {
+			t.Errorf("%v: %d %v", test.queries, status, got)
+			continue
+		}
+		var first, last string
+		page := got["documents"].([]any)
+		if len(page) > 0 {
+			first, _ = page[0].(map[string]any)["$id"].(string)
+			last, _ = page[len(page)-1].(map[string]any)["$id"].(string)
+		}
+		if got["total"] != float64(test.total) || len(page) != test.length || first != test.first || last != test.last {
+			t.Errorf("%v: total %v, %d from %s to %s; want %+v", test.queries, got["total"], len(page), first, last, test)
+		}
+	}
+}
+
+// TestDocumentSecurity has what a session may do with documents
+// whose own permissions count, and with others.
+func TestDocumentSecurity(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		security    bool
+		permissions string
+		get, list   int
+		total       float64
+		create      int
+	}{
+		{"documents decide", true, `[]`, 404, 200, 0, 401},
+		{"nothing counts", false, `[]`, 404, 401, 0, 401},
+		{"collection lets users read", false, `["read(\"users\")"]`, 200, 200, 2, 401},
+		{"collection lets users create", true, `["create(\"users\")"]`, 404, 200, 0, 201},
+		{"collection lets any write", true, `["write(\"any\")"]`, 404, 200, 0, 201},
+	} {
+		schema := fmt.Sprintf(`{"databases":[{"$id":"daraja","enabled":true}],"collections":[{"$id":"payments","databaseId":"daraja",
+			"enabled":true,"documentSecurity":%v,"$permissions":%s,"attributes":[{"key":"s","type":"string","size":9}]}]}`, test.security, test.permissions)
+		a, err := New([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.AddKey("standard_all", "documents.read", "documents.write")
+		a.AddSession("ada-secret", "ada")
+		seed(t, a, "own", `{"s":"1"}`)
+		serve(t, a, newRequest("PATCH", "/documents/own", `{"permissions":["read(\"user:bob\")"]}`))
+		seed(t, a, "other", `{"s":"1"}`)
+
+		get, _ := serve(t, a, as("ada-secret", newRequest("GET", "/documents/own", "")))
+		list, body := serve(t, a, as("ada-secret", newRequest("GET", "/documents", "")))
+		total, _ := body["total"].(float64)
+		create, _ := serve(t, a, as("ada-secret", newRequest("POST", "/documents", `{"documentId":"new","data":{"s":"2"}}`)))
+		if get != test.get || list != test.list || total != test.total || create != test.create {
+			t.Errorf("%s: get %d, list %d with %v, create %d; want %+v", test.name, get, list, total, create, test)
+		}
+		want := []string{`read("user:ada")`, `update("user:ada")`, `delete("user:ada")`}
+		if d, ok := a.Document("daraja", "payments", "new"); ok && !slices.Equal(d.Permissions, want) {
+			t.Errorf("%s: the new document has %q; want %q", test.name, d.Permissions, want)
+		}
+	}
+}
+
+// as makes a session the sender of r.
+func as(session string, r *http.Request) *http.Request {
+	r.Header.Del("X-Appwrite-Key")
+	r.Header.Set("X-Appwrite-Session", session)
+	return r
+}
+
+func TestAttributes(t *testing.T) {
+	a, err := New([]byte(`{"databases":[{"$id":"daraja","enabled":true}],"collections":[{"$id":"payments","databaseId":"daraja","enabled":true,"attributes":[
+		{"key":"small","type":"integer","min":1,"max":10,"default":5},
+		{"key":"half","type":"integer","max":2147483647},
+		{"key":"price","type":"double","min":0,"max":1.5},
+		{"key":"open","type":"boolean","default":true},
+		{"key":"tags","type":"string","size":3,"array":true}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.AddKey("standard_all", "documents.write")
+	for i, test := range []struct {
+		data string
+		want int
+	}{
+		{`{"small":1}`, 201}, {`{"small":0}`, 400}, {`{"small":11}`, 400},
+		{`{"half":2147483647}`, 201}, {`{"half":2147483648}`, 400}, {`{"half":-2147483649}`, 400},
+		{`{"price":1}`, 201}, {`{"price":1.5}`, 201}, {`{"price":-0.5}`, 400}, {`{"price":1e999}`, 400}, {`{"price":"1"}`, 400},
+		{`{"open":false}`, 201}, {`{"open":0}`, 400}, {`{"open":"true"}`, 400},
+		{`{"tags":["abc","äöü",null]}`, 201}, {`{"tags":["abcd"]}`, 400}, {`{"tags":"abc"}`, 400}, {`{"tags":[1]}`, 400}, {`{"tags":["\u0000"]}`, 500},
+	} {
+		status, got := serve(t, a, newRequest("POST", "/documents", fmt.Sprintf(`{"documentId":"d%d","data":%s}`, i, test.data)))
+		if status != test.want {
+			t.Errorf("create %s = %d %v; want %d", test.data, status, got["message"], test.want)
+		}
+	}
+	d, _ := a.Document("daraja", "payments", "d3")
+	if want := (map[string]any{"small": int64(5), "half": int64(2147483647), "price": nil, "open": true, "tags": []any{}}); !reflect.DeepEqual(d.Data, want) {
+		t.Errorf("with defaults: %v; want %v", d.Data, want)
+	}
+	if status, got := serve(t, a, newRequest("PATCH", "/documents/d3", `{"data":{"open":"{\"method\":\"toggle\"}","small":null}}`)); status != 200 || got["open"] != false || got["small"] != nil {
+		t.Errorf("PATCH = %d %v; want open false, small null", status, got)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, schema := range []string{
+		``,
+		`{"collections":[{"$id":"c","databaseId":"nope"}]}`,
+		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"datetime"}]}]}`,
+		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","format":"email"}]}]}`,
+		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","encrypt":true}]}]}`,
+		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","required":true,"default":"x"}]}]}`,
+	} {
+		if a, err := New([]byte(schema)); err == nil || a != nil {
+			t.Errorf("New(%s) = %v, %v; want an error", schema, a, err)
+		}
+	}
+}
+
+// TestCompareAndSet lets writers race who all read the same $updatedAt.
+func TestCompareAndSet(t *testing.T) {
+	a := newAppwrite(t)
+	now, move := clock()
+	a.Now = now
+	seed(t, a, "x", minimal)
+	read := a.Documents("daraja", "payments")[0].UpdatedAt.Format(timeLayout)
+	move(2 * time.Millisecond)
+
+	const writers = 16
+	statuses := make(chan int, writers)
+	for i := range writers {
+		go func() {
+			r := newRequest("PATCH", "/documents/x", fmt.Sprintf(`{"data":{"amount":%d}}`, i))
+			r.Header.Set("X-Appwrite-Timestamp", read)
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, r)
+			statuses <- w.Code
+		}()
+	}
+	count := map[int]int{}
+	for range writers {
+		count[<-statuses]++
+	}
+	if count[200] != 1 || count[409] != writers-1 {
+		t.Errorf("statuses %v; want one 200 and %d 409", count, writers-1)
+	}
+}
+
+// TestSameMillisecond shows the limit of the compare-and-set: two writes within
+// a millisecond of the read both go through.
+func TestSameMillisecond(t *testing.T) {
+	a := newAppwrite(t)
+	a.Now, _ = clock()
+	seed(t, a, "x", minimal)
+	for _, status := range []string{"FAILED", "SUCCESS"} {
+		r := newRequest("PATCH", "/documents/x", `{"data":{"status":"`+status+`"}}`)
+		r.Header.Set("X-Appwrite-Timestamp", a.Documents("daraja", "payments")[0].UpdatedAt.Format(timeLayout))
+		if status, got := serve(t, a, r); status != 200 {
+			t.Errorf("PATCH = %d %v; want 200", status, got)
+		}
+	}
+}
+
+func TestConcurrentCreate(t *testing.T) {
+	a := newAppwrite(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range 50 {
+				body := fmt.Sprintf(`{"documentId":"d%d","data":%s}`, n, minimal)
+				a.ServeHTTP(httptest.NewRecorder(), newRequest("POST", "/documents", body))
+				a.Document("daraja", "payments", "d0")
+				if i == 0 {
+					a.Calls()
+					a.Events()
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if n := len(a.Documents("daraja", "payments")); n != 50 {
+		t.Errorf("%d documents; want 50", n)
+	}
+	if n := len(a.Events()); n != 50 {
+		t.Errorf("%d events; want 50", n)
+	}
+	if n := len(a.Calls()); n != 400 {
+		t.Errorf("%d calls; want 400", n)
+	}
+}
+
+func TestFaultReplies(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		reply       http.HandlerFunc
+		status      int
+		kind        string
+		contentType string
+	}{
+		{"timeout", Status(408, "database_timeout", "x"), 408, "database_timeout", "application/json; charset=UTF-8"},
+		{"busy", Status(429, "general_rate_limit_exceeded", "x"), 429, "general_rate_limit_exceeded", "application/json; charset=UTF-8"},
+		{"broken", Status(500, "general_unknown", "Server Error"), 500, "general_unknown", "application/json; charset=UTF-8"},
+		{"paused", Status(403, "project_paused", "x"), 403, "project_paused", "application/json; charset=UTF-8"},
+		{"gateway", HTML(502), 502, "", "text/html; charset=UTF-8"},
+		{"page", HTML(200), 200, "", "text/html; charset=UTF-8"},
+		{"empty", Empty(201), 201, "", "application/json; charset=UTF-8"},
+		{"moved", Redirect(301, "https://example.com/"), 301, "", ""},
+	} {
+		a := newAppwrite(t)
+		a.Inject(Fault{Reply: test.reply})
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, newRequest("GET", "/documents/x", ""))
+		if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType {
+			t.Errorf("%s: %d %s; want %d %s", test.name, w.Code, w.Header().Get("Content-Type"), test.status, test.contentType)
+		}
+		calls := a.Calls()
+		if len(calls) != 1 || calls[0].Status != test.status || calls[0].Type != test.kind {
+			t.Errorf("%s: Calls = %+v; want one with %d %q", test.name, calls, test.status, test.kind)
+		}
+		if limited := w.Header().Get("X-RateLimit-Remaining") == "0"; limited != (test.status == 429) {
+			t.Errorf("%s: headers %v", test.name, w.Header())
+		}
+	}
+}
+
+func TestFaultBeforeAndAfter(t *testing.T) {
+	a := newAppwrite(t)
+	create := func(id string) int {
+		status, _ := serve(t, a, newRequest("POST", "/documents", `{"documentId":"`+id+`","data":`+minimal+`}`))
+		return status
+	}
+	a.Inject(Fault{Operation: "create", Times: 2, Reply: Status(500, "general_unknown", "x")})
+	a.Inject(Fault{Operation: "create", Times: 1, After: true, Reply: Status(408, "database_timeout", "x")})
+	var got []int
+	for _, id := range []string{"a", "b", "c", "d"} {
+		if status, _ := serve(t, a, newRequest("GET", "/documents/"+id, "")); status != 404 {
+			t.Errorf("GET %s = %d; the fault is for create", id, status)
+		}
+		got = append(got, create(id))
+	}
+	if want := []int{500, 500, 408, 201}; !slices.Equal(got, want) {
+		t.Errorf("statuses %v; want %v", got, want)
+	}
+	var stored []string
+	for _, d := range a.Documents("daraja", "payments") {
+		stored = append(stored, d.ID)
+	}
+	if want := []string{"c", "d"}; !slices.Equal(stored, want) {
+		t.Errorf("stored %v; want %v", stored, want)
+	}
+	if want := []Event{{"payments", "c", "create"}, {"payments", "d", "create"}}; !slices.Equal(a.Events(), want) {
+		t.Errorf("Events = %v; want %v", a.Events(), want)
+	}
+
+	a.Inject(Fault{Reply: Status(503, "general_server_error", "x")})
+	if n := create("e"); n != 503 {
+		t.Errorf("create = %d; want 503", n)
+	}
+	a.Heal()
+	if n := create("e"); n != 201 {
+		t.Errorf("create after Heal = %d; want 201", n)
+	}
+}
+
+func TestInjectPanics(t *testing.T) {
+	for _, f := range []Fault{
+		{},
+		{After: true},
+		{After: true, Delay: time.Second},
+		{Times: -1, Reply: Hang()},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Inject(%+v) did not panic", f)
+				}
+			}()
+			newAppwrite(t).Inject(f)
+		}()
+	}
+}
+
+func TestDelay(t *testing.T) {
+	a := newAppwrite(t)
+	a.Inject(Fault{Delay: 20 * time.Millisecond, Times: 1})
+	start := time.Now()
+	seed(t, a, "x", minimal)
+	if took := time.Since(start); took < 20*time.Millisecond {
+		t.Errorf("took %v; want 20ms at least", took)
+	}
+
+	a.Inject(Fault{Delay: time.Hour, Times: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+	defer cancel()
+	a.ServeHTTP(httptest.NewRecorder(), newRequest("DELETE", "/documents/x", "").WithContext(ctx))
+	if _, ok := a.Document("daraja", "payments", "x"); !ok {
+		t.Error("a request was carried out after its client had left")
+	}
+}
+
+func TestHangAndHangup(t *testing.T) {
+	a := newAppwrite(t)
+	server := httptest.NewServer(a)
+	defer server.Close()
+	send := func(timeout time.Duration) error {
+		r := newRequest("POST", "/documents", `{"documentId":"`+newID()+`","data":`+minimal+`}`)
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		out, err := http.NewRequestWithContext(ctx, r.Method, server.URL+r.URL.Path, r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Header = r.Header
+		res, err := http.DefaultClient.Do(out)
+		if err == nil {
+			res.Body.Close()
+		}
+		return err
+	}
+
+	a.Inject(Fault{Times: 1, After: true, Reply: Hang()})
+	if err := send(30 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Hang: %v; want a deadline exceeded", err)
+	}
+	a.Inject(Fault{Times: 1, After: true, Reply: Hangup()})
+	if err := send(time.Minute); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+		t.Errorf("Hangup: %v; want a connection reset", err)
+	}
+	if n := len(a.Documents("daraja", "payments")); n != 2 {
+		t.Errorf("%d documents; want 2, since both were carried out", n)
+	}
+	for _, c := range a.Calls() {
+		if c.Status != 0 || c.Operation != "create" {
+			t.Errorf("call %+v; want a create without status", c)
+		}
+	}
+}
+
+func TestCalls(t *testing.T) {
+	a := newAppwrite(t)
+	seed(t, a, "x", minimal)
+	serve(t, a, newRequest("GET", "/documents/y%2E", ""))
+	serve(t, a, newRequest("PATCH", "/documents/x", `{"data":{"status":"x"}}`))
+	serve(t, a, newRequest("PUT", "/documents/x", `{"data":{}}`))
+	serve(t, a, newRequest("GET", "/documents", ""))
+	serve(t, a, newRequest("DELETE", "/documents/x", ""))
+	serve(t, a, newRequest("PATCH", "/documents/x/amount/increment", ""))
+	var got []string
+	for _, c := range a.Calls() {
+		if c.Header.Get("X-Appwrite-Key") != "standard_all" {
+			t.Errorf("call %+v without its headers", c)
+		}
+		got = append(got, strings.TrimSpace(fmt.Sprintln(c.Operation, c.Method, c.Path[len("/v1/databases/daraja/collections/payments"):], c.Status, c.Type)))
+	}
+	want := []string{
+		"create POST /documents 201",
+		"get GET /documents/y%2E 404 document_not_found",
+		"replace PATCH /documents/x 200",
+		"upsert PUT /documents/x 400 document_missing_payload",
+		"list GET /documents 200",
+		"delete DELETE /documents/x 204",
+		"PATCH /documents/x/amount/increment 404 general_route_not_found",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("Calls:\n got %q\nwant %q", got, want)
+	}
+	a.Reset()
+	if len(a.Calls()) != 0 || len(a.Events()) != 0 {
+		t.Error("Reset left calls or events")
+	}
+}
+
+func TestBodyTooLarge(t *testing.T) {
+	a := newAppwrite(t)
+	w := httptest.NewRecorder()
+	r := newRequest("POST", "/documents", "")
+	r.Body = io.NopCloser(bytes.NewReader(make([]byte, maxBody+1)))
+	a.ServeHTTP(w, r)
+	if w.Code != 413 {
+		t.Errorf("status %d; want 413", w.Code)
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	a := newAppwrite(b)
+	b.ReportAllocs()
+	for range b.N {
+		a.ServeHTTP(httptest.NewRecorder(), newRequest("POST", "/documents", `{"documentId":"unique()","data":`+paid+`}`))
+	}
+}

@@ -1,0 +1,230 @@
+package standin
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+)
+
+// maxFunctionBody is what the Go runtime takes.
+const maxFunctionBody = 20 << 20
+
+// Runtime is the HTTP surface of Appwrite's Go runtime around one function, as
+// a request to the function's domain meets it. Two things differ from the real
+// one: standard output is not redirected, which would be for the whole process,
+// and a panic in Main fails its own request only, with its text in the error
+// log.
+type Runtime struct {
+	Main func(openruntimes.Context) openruntimes.Response
+
+	// Key reaches the function as x-appwrite-key, whatever the caller sent.
+	Key string
+
+	// Logs receives what one request logged, once, after Main and before
+	// the reply is sent. Nil drops it.
+	Logs func(logs, errors string)
+}
+
+// ServeHTTP runs the function on one request.
+func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFunctionBody))
+	if err != nil {
+		writePage(w, http.StatusRequestEntityTooLarge)
+		return
+	}
+	req, err := contextRequest(r)
+	if err != nil {
+		writePage(w, http.StatusInternalServerError)
+		return
+	}
+	rt.platformHeaders(req.Headers, r)
+	req.SetBodyBinary(body)
+	reply, err := rt.run(req)
+	if err != nil {
+		writePage(w, http.StatusInternalServerError)
+		return
+	}
+	writeResponse(w, reply)
+}
+
+// run calls Main and hands over what it logged.
+func (rt *Runtime) run(req openruntimes.ContextRequest) (openruntimes.Response, error) {
+	if rt.Logs == nil {
+		return rt.call(openruntimes.Logger{}, req), nil
+	}
+	logs, err := newLogFile()
+	if err != nil {
+		return openruntimes.Response{}, err
+	}
+	defer logs.remove()
+	errors, err := newLogFile()
+	if err != nil {
+		return openruntimes.Response{}, err
+	}
+	defer errors.remove()
+	reply := rt.call(openruntimes.Logger{StreamLogs: logs.File, StreamErrors: errors.File}, req)
+	rt.Logs(logs.text(), errors.text())
+	return reply, nil
+}
+
+func (rt *Runtime) call(logger openruntimes.Logger, req openruntimes.ContextRequest) (reply openruntimes.Response) {
+	ctx := openruntimes.NewContext(logger)
+	ctx.Req = req
+	defer func() {
+		if p := recover(); p != nil {
+			ctx.Error(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()))
+			reply = openruntimes.Response{StatusCode: http.StatusInternalServerError}
+		}
+	}()
+	return rt.Main(ctx)
+}
+
+// A logFile is one of a request's two logs: a file, since the runtime's logger
+// takes nothing else.
+type logFile struct{ *os.File }
+
+func newLogFile() (logFile, error) {
+	f, err := os.CreateTemp("", "standin-*.log")
+	return logFile{f}, err
+}
+
+func (f logFile) text() string {
+	b, _ := os.ReadFile(f.Name())
+	return string(b)
+}
+
+func (f logFile) remove() {
+	f.Close()
+	os.Remove(f.Name())
+}
+
+// contextRequest makes what Main is given, as the runtime does.
+func contextRequest(r *http.Request) (openruntimes.ContextRequest, error) {
+	// A % without two digits or a semicolon is an error to Go, and a 500
+	// to the sender.
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return openruntimes.ContextRequest{}, err
+	}
+	query := map[string]string{}
+	for k, v := range values {
+		query[k] = v[0]
+	}
+	req := openruntimes.ContextRequest{
+		Headers:     contextHeaders(r.Header),
+		Method:      r.Method,
+		Scheme:      "http",
+		Host:        r.Host,
+		Port:        80,
+		Path:        r.URL.Path,
+		QueryString: r.URL.RawQuery,
+		Query:       query,
+	}
+	if s := r.Header.Get("X-Forwarded-Proto"); s != "" {
+		req.Scheme = s
+	}
+	if req.Scheme == "https" {
+		req.Port = 443
+	}
+	port := ""
+	if host, s, found := strings.Cut(r.Host, ":"); found {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return openruntimes.ContextRequest{}, err
+		}
+		if n != req.Port {
+			port = ":" + strconv.Itoa(n)
+		}
+		req.Host, req.Port = host, n
+	}
+	req.Url = req.Scheme + "://" + req.Host + port + req.Path
+	if req.QueryString != "" {
+		req.Url += "?" + req.QueryString
+	}
+	return req, nil
+}
+
+// contextHeaders lower-cases names and keeps the first value of each.
+func contextHeaders(from http.Header) map[string]string {
+	headers := map[string]string{}
+	for k, v := range from {
+		k = strings.ToLower(k)
+		if !strings.HasPrefix(k, "x-open-runtimes-") {
+			headers[k] = v[0]
+		}
+	}
+	if v, ok := headers["content-type"]; ok {
+		headers["content-type"] = strings.ToLower(v)
+	}
+	return headers
+}
+
+// platformHeaders sets what Appwrite sets on a domain request, over whatever
+// the caller sent under these names. Any other header passes, also those that
+// begin with x-appwrite.
+func (rt *Runtime) platformHeaders(headers map[string]string, r *http.Request) {
+	headers["x-appwrite-trigger"] = "http"
+	headers["x-appwrite-key"] = rt.Key
+	headers["x-appwrite-execution-id"] = newID()
+	headers["x-appwrite-user-id"] = ""
+	headers["x-appwrite-user-jwt"] = ""
+	headers["x-appwrite-client-ip"] = clientIP(r)
+	headers["x-appwrite-country-code"] = ""
+	headers["x-appwrite-continent-code"] = ""
+	headers["x-appwrite-continent-eu"] = "false"
+	if _, ok := headers["authorization"]; !ok {
+		// The executor's own, with the runtime's secret.
+		headers["authorization"] = "Basic b3ByOnN0YW5kaW4="
+	}
+}
+
+// clientIP is the leftmost address in X-Forwarded-For, which the caller can
+// make up, else the peer's.
+func clientIP(r *http.Request) string {
+	for _, s := range strings.Split(r.Header.Get("X-Forwarded-For"), ",") {
+		if s = strings.TrimSpace(s); net.ParseIP(s) != nil {
+			return s
+		}
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
+}
+
+// writeResponse sends what Main returned, as the runtime and then the platform
+// change it.
+func writeResponse(w http.ResponseWriter, reply openruntimes.Response) {
+	if reply.StatusCode == 0 {
+		reply.StatusCode = http.StatusOK
+	}
+	if reply.StatusCode < 100 || reply.StatusCode > 999 {
+		writePage(w, http.StatusInternalServerError) // net/http panics on these
+		return
+	}
+	if reply.StatusCode >= 400 && len(reply.Body) == 0 {
+		writePage(w, reply.StatusCode) // the platform's error page
+		return
+	}
+	headers := map[string]string{"content-type": "text/plain"}
+	for k, v := range reply.Headers {
+		if k = strings.ToLower(k); !strings.HasPrefix(k, "x-open-runtimes-") {
+			headers[k] = v
+		}
+	}
+	contentType := strings.ToLower(headers["content-type"])
+	if !strings.HasPrefix(contentType, "multipart/") && !strings.Contains(contentType, "charset=") {
+		headers["content-type"] = contentType + "; charset=utf-8"
+	}
+	for k, v := range headers {
+		w.Header().Set(k, v)
+	}
+	w.WriteHeader(reply.StatusCode)
+	w.Write(reply.Body)
+}
