@@ -1,0 +1,197 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"openruntimes/handler/parse"
+)
+
+// wire is a server that records what reaches it and answers the same always.
+type wire struct {
+	*httptest.Server
+	status int
+	answer string
+	delay  time.Duration
+
+	requests []*http.Request
+	bodies   []map[string]any
+	at       []time.Time // when each request came in
+	answered time.Time   // when the last one was answered
+}
+
+func newWire(t *testing.T, status int, answer string) *wire {
+	t.Helper()
+	w := &wire{status: status, answer: answer}
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.at = append(w.at, time.Now())
+		sent, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		var body map[string]any
+		if len(sent) > 0 && json.Unmarshal(sent, &body) != nil {
+			t.Errorf("%s %s: body %q is not JSON", r.Method, r.URL, sent)
+		}
+		w.requests, w.bodies = append(w.requests, r), append(w.bodies, body)
+		select {
+		case <-time.After(w.delay):
+		case <-r.Context().Done():
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json; charset=UTF-8")
+		rw.Header().Set("Location", "/elsewhere")
+		rw.WriteHeader(w.status)
+		w.answered = time.Now()
+		io.WriteString(rw, w.answer)
+	}))
+	t.Cleanup(w.Close)
+	return w
+}
+
+// store returns the store whose server w is. Its ids need escaping.
+func (w *wire) store() *appwrite {
+	return &appwrite{key: "key", config: Config{Endpoint: w.URL + "/v1", ProjectID: "project",
+		DatabaseID: "da/raja", PaymentsID: "pay?ments", DisbursementsID: "dis burse"}}
+}
+
+const storedAnswer = `{"$id":"ws_CO_1","$sequence":"7","$updatedAt":"2026-11-23T06:30:05.678+00:00","$permissions":[],
+	"checkoutRequestId":"ws_CO_1","status":"TIMEOUT","resultCode":1037,"receipt":null,"amount":null}`
+
+func TestWireOfReplacement(t *testing.T) {
+	w := newWire(t, 200, storedAnswer)
+	s := w.store()
+	have, err := s.get(context.Background(), parse.Payment, "ws_CO_1")
+	want := document{kind: parse.Payment, id: "ws_CO_1", transaction: "ws_CO_1", status: parse.Timeout, code: 1037,
+		updatedAt: "2026-11-23T06:30:05.678+00:00"}
+	if have != want || err != nil {
+		t.Fatalf("get = %+v, %v, want %+v", have, err, want)
+	}
+	read := w.answered
+	d := payment()
+	if err := s.replace(context.Background(), d, have.updatedAt); err != nil {
+		t.Fatal(err)
+	}
+	d.reader = ""
+	if err := s.replace(context.Background(), d, have.updatedAt); err != nil {
+		t.Fatal(err)
+	}
+	d.reader = "any"
+	if err := s.replace(context.Background(), d, have.updatedAt); err != nil {
+		t.Fatal(err)
+	}
+	if s.calls != 4 {
+		t.Errorf("%d calls were counted, want 4", s.calls)
+	}
+
+	const path = "/v1/databases/da%2Fraja/collections/pay%3Fments/documents/ws_CO_1"
+	for i, r := range w.requests {
+		if r.URL.EscapedPath() != path || r.URL.RawQuery != "" {
+			t.Errorf("request %d went to %s, want %s", i, r.URL, path)
+		}
+		if r.Header.Get("X-Appwrite-Project") != "project" || r.Header.Get("X-Appwrite-Key") != "key" {
+			t.Errorf("request %d has the headers %v, want project and key", i, r.Header)
+		}
+	}
+	patch := w.requests[1]
+	if patch.Method != "PATCH" || patch.Header.Get("X-Appwrite-Timestamp") != have.updatedAt {
+		t.Errorf("%s with X-Appwrite-Timestamp %q, want PATCH with what was read", patch.Method, patch.Header.Get("X-Appwrite-Timestamp"))
+	}
+	if waited := w.at[1].Sub(read); waited < 2*time.Millisecond {
+		t.Errorf("replaced %v after it was read: a change within the same millisecond is not noticed", waited)
+	}
+	data := map[string]any{"status": "SUCCESS", "resultCode": 0.0, "receipt": "UKN7X1Q9ZK", "amount": 100.0,
+		"failureReason": nil, "mpesaTimestamp": nil, "settledAt": "0001-01-01T00:00:00.000Z"}
+	for i, permissions := range []any{[]any{`read("user:amina")`}, nil, nil} {
+		want := map[string]any{"data": data}
+		if permissions != nil {
+			want["permissions"] = permissions
+		}
+		if got := w.bodies[1+i]; !reflect.DeepEqual(got, want) {
+			t.Errorf("replacement %d sent %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestWireOfCreation(t *testing.T) {
+	w := newWire(t, 201, `{"$id":"o-1","$sequence":"7"}`)
+	d := document{kind: parse.Disbursement, id: "o-1", transaction: strings.Repeat("ñ", 40), status: parse.Timeout, code: 1}
+	if err := w.store().create(context.Background(), d); err != nil {
+		t.Fatal(err)
+	}
+	const path = "/v1/databases/da%2Fraja/collections/dis%20burse/documents"
+	if r := w.requests[0]; r.Method != "POST" || r.URL.EscapedPath() != path {
+		t.Errorf("%s %s, want POST %s", r.Method, r.URL, path)
+	}
+	want := map[string]any{"documentId": "o-1", "permissions": []any{}, "data": map[string]any{
+		"originatorConversationId": strings.Repeat("ñ", 36), "conversationId": nil, "receiverName": nil,
+		"status": "TIMEOUT", "resultCode": 1.0, "receipt": nil, "amount": nil,
+		"failureReason": nil, "mpesaTimestamp": nil, "settledAt": "0001-01-01T00:00:00.000Z"}}
+	if got := w.bodies[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+}
+
+// TestForeignDocument reads what this function never wrote.
+func TestForeignDocument(t *testing.T) {
+	w := newWire(t, 200, `{"$id":"ws_CO_1","$updatedAt":"x","checkoutRequestId":null,"status":null,"resultCode":null}`)
+	have, err := w.store().get(context.Background(), parse.Payment, "ws_CO_1")
+	if want := (document{kind: parse.Payment, id: "ws_CO_1", code: parse.NoCode, updatedAt: "x"}); have != want || err != nil {
+		t.Errorf("get = %+v, %v, want %+v", have, err, want)
+	}
+	w.answer = `{"$id":"ws_CO_1","amount":"many"}`
+	if have, err := w.store().get(context.Background(), parse.Payment, "ws_CO_1"); have != (document{}) || err == nil {
+		t.Errorf("get of an amount in words = %+v, %v, want an error", have, err)
+	}
+}
+
+// TestConflicts: 409 means what the call makes of it.
+func TestConflicts(t *testing.T) {
+	w := newWire(t, 409, `{"type":"document_already_exists","message":"ws_CO_1"}`)
+	if err := w.store().create(context.Background(), payment()); !errors.Is(err, errExists) {
+		t.Errorf("create = %v, want %v", err, errExists)
+	}
+	if err := w.store().replace(context.Background(), payment(), ""); !errors.Is(err, errChanged) {
+		t.Errorf("replace = %v, want %v", err, errChanged)
+	}
+	if _, err := w.store().get(context.Background(), parse.Payment, "x"); err == nil || err.Error() != "get: 409 document_already_exists" {
+		t.Errorf("get = %v, want the status and the type", err)
+	}
+}
+
+// TestRedirectIsRefused: following it would turn a POST into a GET, whose 200
+// looks like a success.
+func TestRedirectIsRefused(t *testing.T) {
+	for _, status := range []int{301, 302, 307, 308} {
+		w := newWire(t, status, storedAnswer)
+		err := w.store().create(context.Background(), payment())
+		if err == nil || len(w.requests) != 1 {
+			t.Errorf("create answered %d = %v after %d requests, want an error after one", status, err, len(w.requests))
+		}
+	}
+}
+
+// TestDeadline: no call waits longer than it may, and none is begun too late.
+func TestDeadline(t *testing.T) {
+	w := newWire(t, 201, storedAnswer)
+	w.delay = time.Minute
+	start := time.Now()
+	err := w.store().create(context.Background(), payment())
+	if took := time.Since(start); err == nil || err.Error() != "create: no answer in time" || took < callTimeout || took > 20*time.Second {
+		t.Errorf("create = %v after %v, want no answer in time after %v", err, took, callTimeout)
+	}
+	w.Close() // waits for the request to end
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.store().replace(ctx, payment(), ""); err == nil || len(w.requests) != 1 {
+		t.Errorf("replace after the end = %v and %d requests, want an error and no request more", err, len(w.requests))
+	}
+}
