@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -107,12 +106,12 @@ func TestClientContract(t *testing.T) {
 // read gets a document as the client does: over HTTP, with a user's session.
 func (w *world) read(d standin.Document, user string) []byte {
 	w.t.Helper()
-	w.appwrite.AddSession("session-of-"+user, user)
+	w.Appwrite.AddSession("session-of-"+user, user)
 	collection := "payments"
 	if d.Data["checkoutRequestId"] == nil {
 		collection = "disbursements"
 	}
-	req, err := http.NewRequest(http.MethodGet, os.Getenv("APPWRITE_FUNCTION_API_ENDPOINT")+
+	req, err := http.NewRequest(http.MethodGet, w.AppwriteURL+
 		"/databases/daraja/collections/"+collection+"/documents/"+d.ID, nil)
 	if err != nil {
 		w.t.Fatal(err)

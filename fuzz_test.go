@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"openruntimes/handler/scripts/standin"
 )
 
 // FuzzMain posts anything to any route, as anybody: the reply is one of the
@@ -19,17 +17,17 @@ func FuzzMain(f *testing.F) {
 	f.Add("/", `x"),read("any`, `{"Body":{"stkCallback":{"CheckoutRequestID":"unique()","ResultCode":"\u0000"}}}`)
 	f.Add("/", "0", `{"Body":{"stkCallback":{"CheckoutRequestID":0}}}`)
 	w := newWorld(f)
-	function := &standin.Runtime{Main: Main, Key: key}
+	w.Runtime.Logs = nil
 	f.Fuzz(func(t *testing.T, path, uid, body string) {
 		if path != "/b2c/result" && path != "/b2c/timeout" {
 			path = "/callback"
 		}
 		rec := httptest.NewRecorder()
-		function.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, path+"?uid="+url.QueryEscape(uid), strings.NewReader(body)))
+		w.Runtime.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, path+"?uid="+url.QueryEscape(uid), strings.NewReader(body)))
 		if rec.Code != 200 && rec.Code != 400 && rec.Code != 413 {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
-		for _, call := range w.appwrite.Calls() {
+		for _, call := range w.Appwrite.Calls() {
 			switch {
 			case call.Operation != "create" && call.Operation != "get" && call.Operation != "replace":
 				t.Errorf("%s %s: not an operation of ours", call.Method, call.Path)
@@ -37,6 +35,6 @@ func FuzzMain(f *testing.F) {
 				t.Errorf("%s %s: %d %s", call.Method, call.Path, call.Status, call.Type)
 			}
 		}
-		w.appwrite.Reset()
+		w.Appwrite.Reset()
 	})
 }

@@ -8,15 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/appwrite/sdk-for-go/client"
 
 	"openruntimes/handler/parse"
 )
-
-// callTimeout bounds every single call of the API.
-const callTimeout = 1400 * time.Millisecond
 
 // transport is shared by all invocations of the process, so that a write rarely
 // waits for a connection. net/http's default keeps two idle ones to a host.
@@ -34,7 +32,7 @@ var transport = &http.Transport{
 type appwrite struct {
 	config Config
 	key    string // header x-appwrite-key of the request
-	calls  int
+	calls  atomic.Int32
 }
 
 func (a *appwrite) create(ctx context.Context, d document) error {
@@ -110,6 +108,18 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	return err
 }
 
+// execute queues a POST to this function by itself, for a whole minute to come.
+func (a *appwrite) execute(ctx context.Context, path string, body []byte, at time.Time) error {
+	_, err := a.call(ctx, "queue", http.MethodPost, "/functions/"+url.PathEscape(a.config.FunctionID)+"/executions", nil, map[string]any{
+		"async":       true,
+		"method":      http.MethodPost,
+		"path":        path,
+		"body":        string(body),
+		"scheduledAt": at.UTC().Format("2006-01-02T15:04:05.000Z"),
+	})
+	return err
+}
+
 // path is the API's path of a document, or of the collection for the id "".
 // The SDK escapes nothing.
 func (a *appwrite) path(kind parse.Kind, id string) string {
@@ -124,9 +134,9 @@ func (a *appwrite) path(kind parse.Kind, id string) string {
 // call makes one call of the API and returns the document that it answers,
 // undecoded. Every error is a *failure.
 func (a *appwrite) call(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.config.clock.call)
 	defer cancel()
-	a.calls++
+	a.calls.Add(1)
 	if headers == nil {
 		headers = map[string]any{}
 	}
@@ -142,7 +152,13 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 	}
 	resp, err := api.Call(method, path, headers, params)
 	if err != nil {
-		return "", newFailure(name, err)
+		f := newFailure(name, err)
+		if f.status == 0 {
+			// The connections beside a dead one are as dead: a container that
+			// was frozen, a NAT that forgot. Each would eat a try of ours.
+			transport.CloseIdleConnections()
+		}
+		return "", f
 	}
 	// The SDK takes a redirect for a success, and so it would a proxy's page.
 	body, isJSON := resp.Result.(string)
@@ -162,7 +178,7 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 // could not say so. Its text is fit for the log: no URL and no server's message,
 // both of which may hold the payer's number.
 type failure struct {
-	call   string // create, get or replace
+	call   string // create, get, replace or queue
 	status int    // 0 if there was no answer
 	kind   string // Appwrite's error type, if it gave one
 	cause  string // what else is known

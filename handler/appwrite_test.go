@@ -60,7 +60,7 @@ func newWire(t *testing.T, status int, answer string) *wire {
 // store returns the store whose server w is. Its ids need escaping.
 func (w *wire) store() *appwrite {
 	return &appwrite{key: "key", config: Config{Endpoint: w.URL + "/v1", ProjectID: "project",
-		DatabaseID: "da/raja", PaymentsID: "pay?ments", DisbursementsID: "dis burse"}}
+		DatabaseID: "da/raja", PaymentsID: "pay?ments", DisbursementsID: "dis burse", FunctionID: "fun/ction", clock: newClock()}}
 }
 
 const storedAnswer = `{"$id":"ws_CO_1","$sequence":"7","$updatedAt":"2026-11-23T06:30:05.678+00:00","$permissions":[],
@@ -88,8 +88,8 @@ func TestWireOfReplacement(t *testing.T) {
 	if err := s.replace(context.Background(), d, have.updatedAt); err != nil {
 		t.Fatal(err)
 	}
-	if s.calls != 4 {
-		t.Errorf("%d calls were counted, want 4", s.calls)
+	if n := s.calls.Load(); n != 4 {
+		t.Errorf("%d calls were counted, want 4", n)
 	}
 
 	const path = "/v1/databases/da%2Fraja/collections/pay%3Fments/documents/ws_CO_1"
@@ -140,6 +140,21 @@ func TestWireOfCreation(t *testing.T) {
 	}
 }
 
+func TestWireOfQueue(t *testing.T) {
+	w := newWire(t, 202, `{"$id":"e-1"}`)
+	at := time.Date(2026, 11, 23, 9, 30, 0, 0, time.FixedZone("EAT", 3*60*60))
+	if err := w.store().execute(context.Background(), "/callback?attempt=1", []byte("{}"), at); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.requests[0]; r.Method != "POST" || r.URL.EscapedPath() != "/v1/functions/fun%2Fction/executions" {
+		t.Errorf("%s %s, want the function's executions", r.Method, r.URL)
+	}
+	want := map[string]any{"async": true, "method": "POST", "path": "/callback?attempt=1", "body": "{}", "scheduledAt": "2026-11-23T06:30:00.000Z"}
+	if got := w.bodies[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+}
+
 // TestForeignDocument reads what this function never wrote.
 func TestForeignDocument(t *testing.T) {
 	w := newWire(t, 200, `{"$id":"ws_CO_1","$updatedAt":"x","checkoutRequestId":null,"status":null,"resultCode":null}`)
@@ -183,10 +198,12 @@ func TestRedirectIsRefused(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	w := newWire(t, 201, storedAnswer)
 	w.delay = time.Minute
+	s := w.store()
+	s.config.clock.call = 50 * time.Millisecond
 	start := time.Now()
-	err := w.store().create(context.Background(), payment())
-	if took := time.Since(start); err == nil || err.Error() != "create: no answer in time" || took < callTimeout || took > 20*time.Second {
-		t.Errorf("create = %v after %v, want no answer in time after %v", err, took, callTimeout)
+	err := s.create(context.Background(), payment())
+	if took := time.Since(start); err == nil || err.Error() != "create: no answer in time" || took < s.config.clock.call || took > 20*time.Second {
+		t.Errorf("create = %v after %v, want no answer in time after %v", err, took, s.config.clock.call)
 	}
 	w.Close() // waits for the request to end
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,13 +10,16 @@ import (
 
 // Config is what the environment tells the function.
 type Config struct {
-	Endpoint  string // APPWRITE_FUNCTION_API_ENDPOINT, set by the platform
-	ProjectID string // APPWRITE_FUNCTION_PROJECT_ID, set by the platform
+	Endpoint   string // APPWRITE_FUNCTION_API_ENDPOINT, set by the platform
+	ProjectID  string // APPWRITE_FUNCTION_PROJECT_ID, set by the platform
+	FunctionID string // APPWRITE_FUNCTION_ID, set by the platform
 
 	DatabaseID      string // DARAJA_DATABASE_ID
 	PaymentsID      string // DARAJA_COLLECTION_ID
 	DisbursementsID string // DARAJA_B2C_COLLECTION_ID, needed for B2C only
 	AnonymousRead   string // DARAJA_ANONYMOUS_READ: "any" or nothing
+
+	clock clock
 }
 
 // FromEnv reads the configuration through getenv. The error names everything
@@ -27,10 +30,12 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	c := Config{
 		Endpoint:        get("APPWRITE_FUNCTION_API_ENDPOINT"),
 		ProjectID:       get("APPWRITE_FUNCTION_PROJECT_ID"),
+		FunctionID:      get("APPWRITE_FUNCTION_ID"),
 		DatabaseID:      get("DARAJA_DATABASE_ID"),
 		PaymentsID:      get("DARAJA_COLLECTION_ID"),
 		DisbursementsID: get("DARAJA_B2C_COLLECTION_ID"),
 		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
+		clock:           newClock(),
 	}
 	return c, c.check()
 }
@@ -52,6 +57,7 @@ func (c Config) missing(kind parse.Kind) []string {
 	needed := [...]struct{ name, value string }{
 		{"APPWRITE_FUNCTION_API_ENDPOINT", c.Endpoint},
 		{"APPWRITE_FUNCTION_PROJECT_ID", c.ProjectID},
+		{"APPWRITE_FUNCTION_ID", c.FunctionID},
 		{"DARAJA_DATABASE_ID", c.DatabaseID},
 		{collectionVariable(kind), c.collection(kind)},
 	}

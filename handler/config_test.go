@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"reflect"
 	"testing"
 
 	"openruntimes/handler/parse"
@@ -10,20 +11,25 @@ func TestFromEnv(t *testing.T) {
 	complete := map[string]string{
 		"APPWRITE_FUNCTION_API_ENDPOINT": "https://appwrite.example/v1",
 		"APPWRITE_FUNCTION_PROJECT_ID":   "project",
+		"APPWRITE_FUNCTION_ID":           "function",
 		"DARAJA_DATABASE_ID":             " daraja\n", // as it was pasted
 		"DARAJA_COLLECTION_ID":           "payments",
 		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
 		"DARAJA_ANONYMOUS_READ":          "any",
 	}
-	want := Config{Endpoint: "https://appwrite.example/v1", ProjectID: "project", DatabaseID: "daraja",
+	want := Config{Endpoint: "https://appwrite.example/v1", ProjectID: "project", FunctionID: "function", DatabaseID: "daraja",
 		PaymentsID: "payments", DisbursementsID: "disbursements", AnonymousRead: "any"}
 	got, err := FromEnv(func(name string) string { return complete[name] })
-	if got != want || err != nil {
+	if got.clock.call != newClock().call || got.clock.now == nil {
+		t.Errorf("FromEnv has the clock %+v, want that of newClock", got.clock)
+	}
+	got.clock = clock{} // a func cannot be compared
+	if !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("FromEnv = %+v, %v, want %+v", got, err, want)
 	}
 
 	_, err = FromEnv(func(string) string { return "" })
-	const all = "configuration: APPWRITE_FUNCTION_API_ENDPOINT is missing; APPWRITE_FUNCTION_PROJECT_ID is missing; " +
+	const all = "configuration: APPWRITE_FUNCTION_API_ENDPOINT is missing; APPWRITE_FUNCTION_PROJECT_ID is missing; APPWRITE_FUNCTION_ID is missing; " +
 		"DARAJA_DATABASE_ID is missing; DARAJA_COLLECTION_ID is missing"
 	if err == nil || err.Error() != all {
 		t.Errorf("FromEnv of nothing = %v, want %s", err, all)

@@ -20,19 +20,14 @@ import (
 // Version is that of the function, as GET /health says it.
 const Version = "0.1.0"
 
-const (
-	// maxBody bounds a callback. The largest that was ever seen has 2.2 KiB, and
-	// what waits in the platform's queue must fit into 43.
-	maxBody = 16 << 10
-
-	// storeTimeout bounds all calls of the API together, so that Safaricom has
-	// its answer within 5 s.
-	storeTimeout = 3 * time.Second
-)
+// maxBody bounds a callback. The largest that was ever seen has 2.2 KiB, and what
+// waits in the platform's queue must fit into about 43.
+const maxBody = 16 << 10
 
 // route is one address that Safaricom may post to.
 type route struct {
 	name  string // for the log: a path may hold a secret, a name does not
+	path  string
 	parse func(body []byte) (parse.Verdict, error)
 }
 
@@ -41,11 +36,11 @@ type route struct {
 func routeOf(path string) (route, bool) {
 	switch strings.TrimSuffix(path, "/") {
 	case "", "/callback":
-		return route{"callback", parse.STK}, true
+		return route{"callback", "/callback", parse.STK}, true
 	case "/b2c/result":
-		return route{"b2c/result", parse.B2C}, true
+		return route{"b2c/result", "/b2c/result", parse.B2C}, true
 	case "/b2c/timeout":
-		return route{"b2c/timeout", parse.B2CTimeout}, true
+		return route{"b2c/timeout", "/b2c/timeout", parse.B2CTimeout}, true
 	}
 	return route{}, false
 }
@@ -70,43 +65,97 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 		ctx.Error(fmt.Sprintf("refused route=%s reason=%q bytes=%d", rt.name, "body too large", len(body)))
 		return refuse(ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
-	verdict, err := rt.parse(body)
-	switch {
-	case errors.Is(err, parse.ErrNotFinal):
-		ctx.Log(fmt.Sprintf("route=%s outcome=not-final", rt.name))
-		return accepted(ctx)
-	case err != nil:
-		ctx.Error(fmt.Sprintf("refused route=%s reason=%q bytes=%d keys=%s", rt.name, err, len(body), topLevelKeys(body)))
-		return refuse(ctx, http.StatusBadRequest, err.Error())
+	dl := &delivery{
+		config:  c,
+		ctx:     ctx,
+		api:     &appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]},
+		route:   rt,
+		uid:     ctx.Req.Query["uid"],
+		attempt: attemptOf(ctx.Req.Query["attempt"]),
+		body:    body,
+		start:   time.Now(),
 	}
-	return c.record(ctx, rt, verdict)
+	return dl.answer()
 }
 
-// record settles a verdict and answers.
-func (c Config) record(ctx openruntimes.Context, rt route, v parse.Verdict) openruntimes.Response {
-	start := time.Now()
-	d := newDocument(v, c.reader(v.Kind, ctx.Req.Query["uid"]), start)
-	where := fmt.Sprintf("route=%s id=%s", rt.name, mask(d.id))
+// delivery is one callback, from Safaricom or out of the queue.
+type delivery struct {
+	config  Config
+	ctx     openruntimes.Context
+	api     *appwrite
+	route   route
+	uid     string // as it came
+	attempt int    // 0 from Safaricom
+	body    []byte
+	start   time.Time
+}
+
+// answer keeps what a delivery says, and replies. A panic of ours must not cost
+// a verdict: the request is queued, for a version that can read it.
+func (dl *delivery) answer() (reply openruntimes.Response) {
+	defer func() {
+		if p := recover(); p != nil {
+			reply = dl.panicked(panicSite())
+		}
+	}()
+	verdict, err := dl.route.parse(dl.body)
+	switch {
+	case errors.Is(err, parse.ErrNotFinal):
+		dl.ctx.Log(fmt.Sprintf("route=%s outcome=not-final", dl.route.name))
+		return accepted(dl.ctx)
+	case err != nil:
+		dl.ctx.Error(fmt.Sprintf("refused route=%s reason=%q %s", dl.route.name, err, shape(dl.body)))
+		return refuse(dl.ctx, http.StatusBadRequest, err.Error())
+	}
+	return dl.record(verdict)
+}
+
+// record keeps a verdict and replies.
+func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
+	d := newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
+	where := fmt.Sprintf("route=%s id=%s", dl.route.name, mask(d.id))
 	for _, note := range oddities(v, d) {
-		ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
+		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
 	}
 
-	db := &appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]}
-	out, err := c.settle(db, d)
+	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, dl.api, d) })
 	if err != nil {
-		ctx.Error(unsettled(rt, d))
-		ctx.Error(fmt.Sprintf("failed %s status=%s calls=%d error=%q", where, d.status, db.calls, err))
-		return refuse(ctx, http.StatusServiceUnavailable, "not recorded")
+		if out.action != queued {
+			dl.ctx.Error(unsettled(dl.route, d))
+		}
+		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", where, classify(err), err))
 	}
 	switch out.action {
 	case conflict:
-		ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", where, out.have.summary(), d.summary()))
+		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", where, out.have.summary(), d.summary()))
 	case beside:
-		ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", where, out.have.summary(), d.summary()))
+		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", where, out.have.summary(), d.summary()))
 	}
-	ctx.Log(fmt.Sprintf("%s status=%s outcome=%s calls=%d ms=%d",
-		where, d.status, out.action, db.calls, time.Since(start).Milliseconds()))
-	return accepted(ctx)
+	return dl.finish(fmt.Sprintf("%s status=%s", where, d.status), out.action)
+}
+
+// panicked queues what this version cannot handle.
+func (dl *delivery) panicked(site string) openruntimes.Response {
+	out, err := dl.keep(nil)
+	dl.ctx.Error(fmt.Sprintf("panic route=%s at=%q %s", dl.route.name, site, shape(dl.body)))
+	if err != nil {
+		dl.ctx.Error(fmt.Sprintf("failed route=%s because=%q error=%q", dl.route.name, classify(err), err))
+	}
+	return dl.finish("route="+dl.route.name, out.action)
+}
+
+// finish writes the log line of a delivery and replies. Without an action
+// nothing was kept.
+func (dl *delivery) finish(what string, did action) openruntimes.Response {
+	if did == "" {
+		did = "not-kept"
+	}
+	dl.ctx.Log(fmt.Sprintf("%s outcome=%s attempt=%d calls=%d ms=%d",
+		what, did, dl.attempt, dl.api.calls.Load(), time.Since(dl.start).Milliseconds()))
+	if did == "not-kept" {
+		return refuse(dl.ctx, http.StatusServiceUnavailable, "not recorded")
+	}
+	return accepted(dl.ctx)
 }
 
 // oddities says what an operator should know about a document that stands all
@@ -125,14 +174,12 @@ func oddities(v parse.Verdict, d document) []string {
 	return notes
 }
 
-// settle settles d in time, if the settings allow it.
-func (c Config) settle(db *appwrite, d document) (outcome, error) {
+// settle settles d, if the settings allow it.
+func (c Config) settle(ctx context.Context, api *appwrite, d document) (outcome, error) {
 	if missing := c.missing(d.kind); len(missing) > 0 {
 		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	return settle(ctx, db, d)
+	return settle(ctx, api, d)
 }
 
 // reader says who may read the document of a callback with that uid. Payments
@@ -170,12 +217,12 @@ func (d document) summary() string {
 	return fmt.Sprintf("status=%s code=%d receipt=%s amount=%d", d.status, d.code, d.receipt, d.amount)
 }
 
-// topLevelKeys describes a refused body without quoting it: the sorted names of
-// its members, those that could hold anything but a name left out.
-func topLevelKeys(body []byte) string {
+// shape describes a body without quoting it: its length and the sorted names of
+// its members, those left out that could be anything but a name.
+func shape(body []byte) string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil {
-		return "-"
+		return fmt.Sprintf("bytes=%d keys=-", len(body))
 	}
 	var keys []string
 	for key := range members {
@@ -185,7 +232,7 @@ func topLevelKeys(body []byte) string {
 	if len(keys) > 10 {
 		keys = append(keys[:10], "...")
 	}
-	return strings.Join(keys, ",")
+	return fmt.Sprintf("bytes=%d keys=%s", len(body), strings.Join(keys, ","))
 }
 
 // word returns s if it is a name, letters and underscores alone, and "?" if it

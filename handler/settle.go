@@ -29,6 +29,9 @@ var (
 // action is what becomes of a new verdict, in the log's words.
 type action string
 
+// queued is what becomes of one that cannot be stored yet.
+const queued action = "queued"
+
 const (
 	create    action = "created"   // nothing is stored: store it
 	beside    action = "beside"    // two payments under one id: store it under an id of its own

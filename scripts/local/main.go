@@ -8,18 +8,15 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 
 	handler "openruntimes/handler"
@@ -48,8 +45,6 @@ var samples = [][]string{
 	{"b2c/not-json"},
 }
 
-const key = "standard_key-of-this-machine"
-
 func main() {
 	once := flag.Bool("once", false, "end after the samples")
 	flag.Parse()
@@ -66,68 +61,39 @@ func run(out io.Writer, appwritePort, functionPort int, once bool) error {
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	appwrite, err := standin.New(schema)
+	m, err := standin.NewMachine(schema, handler.Main, appwritePort, functionPort)
 	if err != nil {
 		return err
 	}
-	appwrite.AddKey(key, "documents.read", "documents.write", "execution.write")
-	endpoint, err := serve(out, appwritePort, appwrite)
-	if err != nil {
-		return err
-	}
-
-	var live atomic.Bool // the samples' log lines would only be in the way
-	function, err := serve(out, functionPort, &standin.Runtime{Main: handler.Main, Key: key, Logs: func(logs, errors string) {
-		if live.Load() {
-			fmt.Fprint(out, prefixed("log    ", logs), prefixed("error  ", errors))
-		}
-	}})
-	if err != nil {
-		return err
-	}
-	for name, value := range map[string]string{
-		"APPWRITE_FUNCTION_API_ENDPOINT": "http://" + endpoint + "/v1",
-		"APPWRITE_FUNCTION_PROJECT_ID":   standin.ProjectID,
-		"DARAJA_DATABASE_ID":             "daraja",
-		"DARAJA_COLLECTION_ID":           "payments",
-		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
-	} {
+	defer m.Close()
+	for name, value := range m.Environment() {
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "Appwrite stand-in   http://%s/v1   schema: appwrite.json\nFunction            http://%s\n\n", endpoint, function)
+	fmt.Fprintf(out, "Appwrite stand-in   %s   schema: appwrite.json%s\n", m.AppwriteURL, instead(m.AppwriteURL, appwritePort))
+	fmt.Fprintf(out, "Function            %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, functionPort))
 
-	if err := postSamples(out, appwrite, function); err != nil {
+	if err := postSamples(out, m); err != nil {
 		return err
 	}
 	if once {
 		return nil
 	}
-	live.Store(true)
-	fmt.Fprintf(out, "\nTry:  curl -d @testdata/stk/paid.json '%s/callback?uid=me'\nCtrl-C stops.\n", function)
+	m.Runtime.Logs = func(logs, errors string) { fmt.Fprint(out, prefixed("log    ", logs), prefixed("error  ", errors)) }
+	fmt.Fprintf(out, "\nTry:  curl -d @testdata/stk/paid.json '%s/callback?uid=me'\nCtrl-C stops.\n", strings.TrimPrefix(m.FunctionURL, "http://"))
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	<-stop
 	return nil
 }
 
-// serve starts a server on loopback and returns its address. A port that is
-// taken is named and stepped over.
-func serve(out io.Writer, port int, h http.Handler) (string, error) {
-	for tried := 0; ; tried++ {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if errors.Is(err, syscall.EADDRINUSE) && tried < 20 {
-			fmt.Fprintf(out, "Port %d is taken, trying %d.\n", port, port+1)
-			port++
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		go http.Serve(listener, h)
-		return listener.Addr().String(), nil
+// instead names a port that was taken.
+func instead(address string, port int) string {
+	if port == 0 || strings.Contains(address, fmt.Sprintf(":%d", port)) {
+		return ""
 	}
+	return fmt.Sprintf("   (port %d is taken)", port)
 }
 
 func prefixed(prefix, text string) string {
@@ -141,21 +107,21 @@ func prefixed(prefix, text string) string {
 // row is one line of the table. Amounts stand to the right.
 const row = "%-50s  %-8s %-20s  %-9s  %-10s  %7s  %s\n"
 
-func postSamples(out io.Writer, appwrite *standin.Appwrite, function string) error {
+func postSamples(out io.Writer, m *standin.Machine) error {
 	fmt.Fprintf(out, row, "POSTED", "REPLY", "DOCUMENT", "STATUS", "RECEIPT", "AMOUNT", "READ BY")
 	for _, names := range samples {
-		appwrite.Reset()
+		m.Appwrite.Reset()
 		var replies []string
 		var reason string
 		for _, name := range names {
-			status, text, err := post(function, name)
+			status, text, err := post(m.FunctionURL, name)
 			if err != nil {
 				return err
 			}
 			replies, reason = append(replies, strconv.Itoa(status)), text
 		}
 		posted, replied := strings.Join(names, ", then "), strings.Join(replies, " ")
-		d, ok := lastDocument(appwrite)
+		d, ok := lastDocument(m.Appwrite)
 		if !ok {
 			fmt.Fprintf(out, "%-50s  %-8s -  %s\n", posted, replied, reason)
 			continue
@@ -174,7 +140,7 @@ func post(function, name string) (status int, reason string, err error) {
 	}
 	defer body.Close()
 	paths := map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeout": "/b2c/timeout"}
-	resp, err := http.Post("http://"+function+paths[filepath.Dir(name)]+"?uid=amina", "application/json", body)
+	resp, err := http.Post(function+paths[filepath.Dir(name)]+"?uid=amina", "application/json", body)
 	if err != nil {
 		return 0, "", err
 	}

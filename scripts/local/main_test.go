@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed := out.String()
-	if !regexp.MustCompile(`^Port \d+ is taken, trying \d+\.`).MatchString(printed) {
+	if !regexp.MustCompile(`^Appwrite stand-in   http://127\.0\.0\.1:\d+/v1   schema: appwrite.json   \(port \d+ is taken\)`).MatchString(printed) {
 		t.Errorf("it does not say which port is taken:\n%s", printed)
 	}
 	settled := regexp.MustCompile(`(?m)^\S.* 200 .*(SUCCESS|FAILED|CANCELLED|TIMEOUT)`).FindAllString(printed, -1)

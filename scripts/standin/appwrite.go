@@ -50,8 +50,13 @@ type Appwrite struct {
 	StringSequence bool
 
 	databases map[string]*database // never changes after New
+	functions map[string]function  // nor does this
 
-	mu       sync.Mutex // guards what follows, and the documents
+	mu           sync.Mutex // guards what follows, and the documents
+	databaseDown bool
+	queue        []Execution // waiting
+	ran          []Execution
+
 	keys     map[string][]string
 	sessions map[string]string
 	faults   []*Fault
@@ -62,8 +67,8 @@ type Appwrite struct {
 // Call is one request that came in.
 type Call struct {
 	// Operation is one of create, get, replace (PATCH), upsert (PUT),
-	// delete, list, bulk update, bulk upsert, bulk delete and version, or
-	// empty for a route that does not exist.
+	// delete, list, bulk update, bulk upsert, bulk delete, execute, list
+	// executions and version, or empty for a route that does not exist.
 	Operation string
 	Method    string
 	Path      string // as sent, without the query
@@ -77,6 +82,7 @@ type Event struct {
 	Collection string
 	ID         string
 	Action     string // create, update, upsert or delete
+	Document   Document
 }
 
 // New returns a server with the databases and collections of an appwrite.json,
@@ -87,9 +93,14 @@ func New(schema []byte) (*Appwrite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standin: schema: %w", err)
 	}
+	functions, err := readFunctions(schema)
+	if err != nil {
+		return nil, fmt.Errorf("standin: schema: %w", err)
+	}
 	return &Appwrite{
 		Version:   defaultVersion,
 		databases: databases,
+		functions: functions,
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
 	}, nil
@@ -235,6 +246,9 @@ func (a *Appwrite) route(r *http.Request) route {
 	if r.Method == http.MethodGet && slices.Equal(s, []string{"v1", "health", "version"}) {
 		return route{operation: "version"}
 	}
+	if len(s) == 4 && s[1] == "functions" && s[3] == "executions" {
+		return route{operation: executionsOperation(r.Method), id: s[2]}
+	}
 	if len(s) < 6 || s[0] != "v1" || s[1] != "databases" || s[3] != "collections" || s[5] != "documents" {
 		return route{}
 	}
@@ -294,11 +308,26 @@ func documentOperation(method string) string {
 	return ""
 }
 
-// scope is what an API key needs for a documents operation. The newer rows.*
-// scopes do not open these routes.
+func executionsOperation(method string) string {
+	switch method {
+	case http.MethodPost:
+		return "execute"
+	case http.MethodGet:
+		return "list executions"
+	}
+	return ""
+}
+
+// scope is what an API key needs for an operation. The newer rows.* scopes do
+// not open the routes of documents.
 func scope(operation string) string {
-	if operation == "get" || operation == "list" {
+	switch operation {
+	case "get", "list":
 		return "documents.read"
+	case "execute":
+		return "execution.write"
+	case "list executions":
+		return "execution.read"
 	}
 	return "documents.write"
 }
@@ -323,14 +352,35 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 	if err != nil {
 		return a.failure(err)
 	}
-	rep, err := a.documents(&request{rt, r, decodeBody(r, body), caller})
+	q := &request{rt, r, decodeBody(r, body), caller}
+	handle := a.documents
+	if strings.HasPrefix(r.URL.Path, "/v1/functions/") {
+		handle = a.executions
+	}
+	rep, err := handle(q)
 	if err != nil {
 		return a.failure(err)
 	}
 	return rep
 }
 
+func (a *Appwrite) executions(q *request) (reply, error) {
+	if _, ok := a.functions[q.id]; !ok {
+		return reply{}, a.notFound("function", q.id)
+	}
+	if q.operation == "execute" {
+		return a.execute(q)
+	}
+	return a.listExecutions(q)
+}
+
 func (a *Appwrite) documents(q *request) (reply, error) {
+	a.mu.Lock()
+	down := a.databaseDown
+	a.mu.Unlock()
+	if down {
+		return reply{}, &apiError{500, "general_unknown", "Server Error"}
+	}
 	switch q.operation {
 	case "create":
 		return a.create(q)

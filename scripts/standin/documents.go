@@ -294,7 +294,7 @@ func (a *Appwrite) delete(q *request) (reply, error) {
 		return reply{}, updateConflict()
 	}
 	c.remove(d)
-	a.events = append(a.events, Event{c.id, d.ID, "delete"})
+	a.events = append(a.events, Event{c.id, d.ID, "delete", d.clone()})
 	return reply{status: http.StatusNoContent, header: a.rateLimit()}, nil
 }
 
@@ -356,7 +356,7 @@ func (a *Appwrite) bulkUpdate(q *request) (reply, error) {
 	}
 	for _, d := range changed {
 		c.put(d)
-		a.events = append(a.events, Event{c.id, d.ID, "update"})
+		a.events = append(a.events, Event{c.id, d.ID, "update", d.clone()})
 	}
 	return reply{status: http.StatusOK, header: a.rateLimit(), body: a.renderList(q, c, changed, len(changed))}, nil
 }
@@ -375,7 +375,7 @@ func (a *Appwrite) bulkDelete(q *request) (reply, error) {
 	}
 	for _, d := range found {
 		c.remove(d)
-		a.events = append(a.events, Event{c.id, d.ID, "delete"})
+		a.events = append(a.events, Event{c.id, d.ID, "delete", d.clone()})
 	}
 	return reply{status: http.StatusOK, header: a.rateLimit(), body: a.renderList(q, c, found, len(found))}, nil
 }
@@ -613,7 +613,7 @@ func (c *collection) index(d *Document) int {
 
 // published notes the event of a write and returns its reply.
 func (a *Appwrite) published(q *request, c *collection, d *Document, action string, status int) reply {
-	a.events = append(a.events, Event{c.id, d.ID, action})
+	a.events = append(a.events, Event{c.id, d.ID, action, d.clone()})
 	return reply{status: status, header: a.rateLimit(), body: a.render(q, c, d)}
 }
 

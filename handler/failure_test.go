@@ -1,0 +1,484 @@
+package handler
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"openruntimes/handler/scripts/standin"
+)
+
+// fault is one way in which the API can fail.
+type fault struct {
+	name  string
+	reply http.HandlerFunc
+	class class
+	log   string // what the log says of it
+}
+
+var faults = []fault{
+	{"timeout of the database", standin.Status(408, "database_timeout", "for ws_CO_1"), passes, "408 database_timeout"},
+	{"rate limit", standin.Status(429, "general_rate_limit_exceeded", "for ws_CO_1"), busy, "429 general_rate_limit_exceeded"},
+	{"server error", standin.Status(500, "general_unknown", "Server Error"), passes, "500 general_unknown"},
+	{"proxy without server", standin.HTML(502), passes, "502"},
+	{"maintenance", standin.HTML(503), passes, "503"},
+	{"scope", standin.Status(401, "general_unauthorized_scope", "missing scopes"), operator, "401 general_unauthorized_scope"},
+	{"guest", standin.Status(401, "user_unauthorized", "not authorized"), operator, "401 user_unauthorized"},
+	{"no collection", standin.Status(404, "collection_not_found", "not found"), operator, "404 collection_not_found"},
+	{"structure", standin.Status(400, "document_invalid_structure", "Unknown attribute"), operator, "400 document_invalid_structure"},
+	{"paused", standin.Status(403, "project_paused", "paused"), operator, "403 project_paused"},
+	{"page instead of JSON", standin.HTML(200), passes, "200 no document in the answer"},
+	{"empty object", standin.Empty(201), passes, "201 no document in the answer"},
+	{"redirect", standin.Redirect(302, "/elsewhere/ws_CO_1"), operator, "302 redirected"},
+	{"permanent redirect", standin.Redirect(308, "/elsewhere/ws_CO_1"), operator, "308 redirected"},
+	{"reset", standin.Hangup(), passes, "connection reset by peer"},
+	{"hang", standin.Hang(), passes, "no answer in time"},
+	{"an odd type", standin.Status(500, "254700000001", ""), passes, "500 ?"},
+}
+
+// TestFullLength runs in earnest time, with the database and the queue gone: for
+// 7 s, and for ever.
+func TestFullLength(t *testing.T) {
+	t.Parallel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	run := func(scenario func(*world)) {
+		w := newWorld(t)
+		w.config.clock = newClock()
+		w.config.clock.now = w.Clock.Now
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			scenario(w)
+		}()
+	}
+	run(func(w *world) {
+		for _, operation := range []string{"create", "get", "replace"} {
+			w.Appwrite.Inject(standin.Fault{Operation: operation, Reply: standin.Hang()})
+		}
+		start := time.Now()
+		if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 3 || time.Since(start) >= 5*time.Second {
+			t.Errorf("with documents hanging: %d after %v and %d copies, want 200 within 5 s and 3", got, time.Since(start), len(w.Appwrite.Waiting()))
+		}
+	})
+	run(func(w *world) {
+		w.Appwrite.Inject(standin.Fault{Reply: standin.HTML(503)})
+		time.AfterFunc(7*time.Second, w.Appwrite.Heal)
+		if got := w.send("stk/paid"); got != 200 || w.status() != "SUCCESS" {
+			t.Errorf("with everything down for 7 s: %d and the document says %s, want 200 and SUCCESS", got, w.status())
+		}
+	})
+	run(func(w *world) {
+		w.Appwrite.Inject(standin.Fault{Reply: standin.Hangup()})
+		start := time.Now()
+		got := w.send("b2c/paid")
+		if took := time.Since(start); got != 503 || took < 18*time.Second || took >= 26*time.Second {
+			t.Errorf("with everything down: %d after %v, want 503 after the last round and before 26 s", got, took)
+		}
+		_, errors := w.Logged()
+		checkUnsettled(t, errors[0])
+	})
+}
+
+// TestFaults breaks each call of the store in each way, before and after it is
+// carried out, once and for ever: the sender hears "Accepted", and the success
+// comes to stand, once, without going back.
+func TestFaults(t *testing.T) {
+	for _, f := range faults {
+		for _, operation := range []string{"create", "get", "replace"} {
+			for _, after := range []bool{false, true} {
+				for _, times := range []int{0, 1} {
+					t.Run(fmt.Sprintf("%s/%s/after=%t/times=%d", f.name, operation, after, times), func(t *testing.T) {
+						t.Parallel()
+						testFault(t, f, operation, after, times)
+					})
+				}
+			}
+		}
+	}
+}
+
+func testFault(t *testing.T, f fault, operation string, after bool, times int) {
+	w := newWorld(t)
+	if operation != "create" {
+		w.send("timeout/envelope")
+	}
+	if f.name == "hang" {
+		w.config.clock.hurried()
+	}
+	w.Logged()
+	w.Appwrite.Inject(standin.Fault{Operation: operation, After: after, Times: times, Reply: f.reply})
+	if got := w.send("b2c/paid"); got != 200 {
+		t.Fatalf("reply %d, want 200: the queue was there", got)
+	}
+	_, errors := w.Logged()
+	waiting := len(w.Appwrite.Waiting())
+	// The second try finds what the first one did, though no answer says so.
+	if tried := f.class == passes && (times == 1 || operation == "replace" && after); tried && (waiting != 0 || len(errors) != 0 || w.status() != "SUCCESS") {
+		t.Errorf("%d executions wait, the document says %s, error log %q: want it stored by the second try", waiting, w.status(), errors)
+	} else if !tried {
+		checkQueued(t, waiting, errors, operation, f)
+	}
+
+	w.Appwrite.Heal()
+	w.later(3 * time.Minute)
+	if got := w.status(); got != "SUCCESS" {
+		t.Errorf("3 minutes after it was mended the document says %s, want SUCCESS", got)
+	}
+	w.later(30 * day)
+	if n := len(w.Appwrite.Waiting()); n != 0 {
+		t.Errorf("%d executions still wait after 30 days", n)
+	}
+	if events := w.Appwrite.Events(); w.status() != "SUCCESS" || len(events) > 2 {
+		t.Errorf("%s after %d events, want SUCCESS and no event but a create and an update", w.status(), len(events))
+	}
+}
+
+// checkQueued holds a queued delivery to its three copies and its line in the
+// log, in which nothing may be that is the server's or the payer's.
+func checkQueued(t *testing.T, waiting int, errors []string, operation string, f fault) {
+	t.Helper()
+	if waiting != 3 {
+		t.Errorf("%d executions wait, want 3", waiting)
+	}
+	if len(errors) != 1 {
+		t.Fatalf("error log = %q, want one line", errors)
+	}
+	if !strings.Contains(errors[0], fmt.Sprintf("because=%q", f.class)) || !strings.Contains(errors[0], `error="`+operation+": ") || !strings.Contains(errors[0], f.log) {
+		t.Errorf("error log = %q, want the call, %q and %q", errors[0], f.class, f.log)
+	}
+	for _, secret := range []string{"http://", "/databases", "ws_CO_1", "AMINA", standin.FunctionKey, "254700000001"} {
+		if strings.Contains(errors[0], secret) {
+			t.Errorf("error log = %q, which holds %q", errors[0], secret)
+		}
+	}
+}
+
+// TestQueueFaults breaks the queue while the database is down, on a server whose
+// queue does without it.
+func TestQueueFaults(t *testing.T) {
+	for _, f := range faults {
+		for _, after := range []bool{false, true} {
+			for _, times := range []int{0, 2, 3} { // for ever, for two of three copies, for the first round
+				t.Run(fmt.Sprintf("%s/after=%t/times=%d", f.name, after, times), func(t *testing.T) {
+					t.Parallel()
+					testQueueFault(t, f, after, times)
+				})
+			}
+		}
+	}
+}
+
+func testQueueFault(t *testing.T, f fault, after bool, times int) {
+	w := newWorld(t)
+	w.Appwrite.Version = "2.0.0"
+	if f.name == "hang" {
+		w.config.clock.hurried()
+	}
+	w.Appwrite.SetDatabaseDown(true)
+	w.Appwrite.Inject(standin.Fault{Operation: "execute", After: after, Times: times, Reply: f.reply})
+	got := w.send("b2c/paid")
+	_, errors := w.Logged()
+	if times == 0 {
+		if got != 503 || len(errors) != 2 {
+			t.Fatalf("reply %d with error log %q, want 503 and two lines", got, errors)
+		}
+		checkUnsettled(t, errors[0])
+		if !strings.Contains(errors[1], "create: 500") || !strings.Contains(errors[1], "queue: ") || !strings.Contains(errors[1], f.log) {
+			t.Errorf("error log = %q, want both failures", errors[1])
+		}
+	} else if got != 200 {
+		t.Fatalf("reply %d with error log %q, want 200: one copy was taken", got, errors)
+	}
+	w.Appwrite.Heal()
+	w.Appwrite.SetDatabaseDown(false)
+	w.later(30 * day)
+	if kept := times != 0 || after; kept && w.status() != "SUCCESS" || !kept && w.status() != "none" {
+		t.Errorf("the document says %s", w.status())
+	}
+}
+
+// checkUnsettled holds a line to the form that the replaying command reads.
+func checkUnsettled(t *testing.T, line string) {
+	t.Helper()
+	rest, found := strings.CutPrefix(line, "UNSETTLED ")
+	var unsettled struct {
+		Route, Uid, ID string
+		Data           map[string]any
+	}
+	if err := json.Unmarshal([]byte(rest), &unsettled); !found || err != nil || len(line) > 8000 {
+		t.Fatalf("%q is no UNSETTLED line: %v", line, err)
+	}
+	const id = "daa6-4d1a-af61-120b12394d6e598669"
+	if unsettled.Route != "b2c/result" || unsettled.Uid != "amina" || unsettled.ID != id || unsettled.Data["originatorConversationId"] != id ||
+		unsettled.Data["status"] != "SUCCESS" || unsettled.Data["receipt"] != "UKN8D3R6YM" || unsettled.Data["amount"] != 500.0 {
+		t.Errorf("UNSETTLED %+v, want the document of b2c/paid", unsettled)
+	}
+	if _, found := unsettled.Data["receiverName"]; found {
+		t.Errorf("%q holds the payee's name", line)
+	}
+}
+
+// TestUnsettledFits: the longest document there is fits into a line of the log.
+func TestUnsettledFits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Inject(standin.Fault{Reply: standin.HTML(503)})
+	long := strings.Repeat(`\u0001`, 1200) // six bytes a character, in JSON
+	got := w.post("/callback?uid="+strings.Repeat("u", 36), `{"Body":{"stkCallback":{"CheckoutRequestID":"`+long+`","ResultDesc":"`+long+`"}}}`)
+	_, errors := w.Logged()
+	if got != 503 || len(errors) != 2 || !json.Valid([]byte(strings.TrimPrefix(errors[0], "UNSETTLED "))) {
+		t.Errorf("reply %d, error log = %.200q, want 503 and a whole UNSETTLED line", got, errors)
+	}
+}
+
+// TestRun lets one verdict fail for weeks: three runs of attempts, 25 in all, an
+// UNSETTLED line at the end of each, and every request the same but for its
+// attempt.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Inject(standin.Fault{Operation: "create", Reply: standin.Status(401, "general_unauthorized_scope", "x")})
+	start := w.Clock.Now()
+	body := payload(t, "b2c/paid")
+	if got := w.post("/b2c/result?uid=amina&attempt=77&attempt=3&x=y", body); got != 200 {
+		t.Fatalf("reply %d, want 200", got)
+	}
+	w.Logged()
+	attempts := map[string]int{}
+	var unsettledAt []time.Duration
+	n := w.Appwrite.RunUntil(start.Add(30*day), w.Clock, func(e standin.Execution) {
+		attempts[strings.TrimSuffix(strings.TrimPrefix(e.Path, "/b2c/result?attempt="), "&uid=amina")]++
+		if e.Method != "POST" || e.Body != body {
+			t.Errorf("%s %s with %q, want the request as it came", e.Method, e.Path, e.Body)
+		}
+		status := w.Runtime.Execute(e)
+		_, errors := w.Logged()
+		last := strings.HasPrefix(errors[0], "UNSETTLED ")
+		if last {
+			unsettledAt = append(unsettledAt, w.Clock.Now().Sub(start))
+		}
+		if (status == 503) != last {
+			t.Errorf("%s was answered %d with error log %q", e.Path, status, errors)
+		}
+	})
+	for i := 1; i <= 25; i++ {
+		if attempts[fmt.Sprint(i)] != 1 {
+			t.Errorf("attempt %d was made %d times, want once: %v", i, attempts[fmt.Sprint(i)], attempts)
+		}
+	}
+	if n != 25 || len(unsettledAt) != 3 || unsettledAt[0] > 66*time.Minute || unsettledAt[1] > 29*time.Hour || unsettledAt[2] > 13*day {
+		t.Errorf("%d executions, UNSETTLED after %v; want 25, and after about 1 h, 28 h and 12 days", n, unsettledAt)
+	}
+}
+
+// TestRedelivery: what comes out of the queue follows the same rules.
+func TestRedelivery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, attempt := range []int{1, 8, 14, 25} {
+		if got := w.post(fmt.Sprintf("/b2c/result?attempt=%d&uid=amina", attempt), payload(t, "b2c/paid")); got != 200 {
+			t.Errorf("attempt %d: %d, want 200", attempt, got)
+		}
+	}
+	logs, errors := w.Logged()
+	if w.operations() != "create create get create get create get" || len(errors) != 0 || len(logs) != 4 ||
+		!strings.Contains(logs[0], "outcome=created attempt=1 calls=1") || !strings.Contains(logs[3], "outcome=duplicate attempt=25 calls=2") {
+		t.Errorf("logs %q, errors %q: want a created and three duplicates", logs, errors)
+	}
+}
+
+// TestQueuedRequest: the request that waits is rebuilt from what was understood.
+func TestQueuedRequest(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                                   "/callback?attempt=1",
+		"?uid=amina":                         "/callback?attempt=1&uid=amina",
+		"?uid=%22bad%22":                     "/callback?attempt=1",
+		"?uid=" + strings.Repeat("x", 3000):  "/callback?attempt=1",
+		"?attempt=99&uid=a.b-c_d&attempt=98": "/callback?attempt=1&uid=a.b-c_d",
+	} {
+		w := newWorld(t)
+		w.config.DatabaseID = "gone"
+		for _, path := range []string{"/callback", "/", "/callback/"} {
+			if got := w.post(path+query, payload(t, "stk/paid")); got != 200 {
+				t.Errorf("%s%s: %d, want 200", path, query, got)
+			}
+		}
+		for i, e := range w.Appwrite.Waiting() {
+			if i < 3 && e.Path != want { // the soonest of each
+				t.Errorf("%s waits as %s, want %s", query, e.Path, want)
+			}
+		}
+	}
+}
+
+// TestMissingSettings: what an operator forgot costs no verdict. Every missing
+// variable is named at once.
+func TestMissingSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.DatabaseID, w.config.PaymentsID = "", ""
+	if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 3 {
+		t.Errorf("reply %d and %d executions wait, want 200 and 3", got, len(w.Appwrite.Waiting()))
+	}
+	_, errors := w.Logged()
+	if len(errors) != 1 || !strings.Contains(errors[0], `because="needs an operator" error="configuration: DARAJA_DATABASE_ID is missing; DARAJA_COLLECTION_ID is missing"`) {
+		t.Errorf("error log = %q, want both variables", errors)
+	}
+	if calls := w.operations(); calls != "execute execute execute" {
+		t.Errorf("calls = %q, want the queue alone", calls)
+	}
+	w.config.DatabaseID, w.config.PaymentsID = "daraja", "payments"
+	w.later(3 * time.Minute)
+	if got := w.status(); got != "SUCCESS" {
+		t.Errorf("with the settings the document says %s, want SUCCESS", got)
+	}
+}
+
+// TestPanic: a fault of ours costs no verdict either. The log says where it was
+// and not what it said, which may be somebody's data.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var calls atomic.Int32
+	w.config.clock.now = func() time.Time {
+		if calls.Add(1) == 1 {
+			panic("Amina's data")
+		}
+		return w.Clock.Now()
+	}
+	if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 3 {
+		t.Errorf("reply %d and %d executions wait, want 200 and 3", got, len(w.Appwrite.Waiting()))
+	}
+	_, errors := w.Logged()
+	if len(errors) != 1 || !strings.HasPrefix(errors[0], `panic route=callback at="openruntimes/handler/handler.TestPanic.func1:`) ||
+		!strings.HasSuffix(errors[0], " bytes=421 keys=Body") || strings.Contains(errors[0], "Amina") {
+		t.Errorf("error log = %q, want the place of the panic alone", errors)
+	}
+	w.later(3 * time.Minute)
+	if got := w.status(); got != "SUCCESS" {
+		t.Errorf("later the document says %s, want SUCCESS", got)
+	}
+}
+
+// TestPanicInGoroutine: one that queues must not end the process.
+func TestPanicInGoroutine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.PaymentsID = "gone"
+	var calls atomic.Int32
+	w.config.clock.now = func() time.Time {
+		if n := calls.Add(1); n == 2 || n == 3 { // two of the three copies
+			panic("Amina's data")
+		}
+		return w.Clock.Now()
+	}
+	if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 1 {
+		t.Errorf("reply %d and %d executions wait, want 200 and the third copy", got, len(w.Appwrite.Waiting()))
+	}
+	// And where nothing can be queued, the sender hears so.
+	w.config.clock.now = func() time.Time { panic("Amina's data") }
+	w.Logged()
+	if got := w.send("stk/paid"); got != 503 {
+		t.Errorf("reply %d, want 503", got)
+	}
+	if _, errors := w.Logged(); len(errors) != 2 || !strings.Contains(errors[1], "queue: panic at openruntimes/handler/handler.TestPanicInGoroutine") {
+		t.Errorf("error log = %q, want the place of the panic", errors)
+	}
+}
+
+// TestServerClockAhead: the server refuses what is not a minute ahead by its own
+// clock. A minute later does, if that is not ahead by more.
+func TestServerClockAhead(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]int{25 * time.Second: 200, 85 * time.Second: 200, 5 * time.Minute: 200, 25 * time.Hour: 503} {
+		w := newWorld(t)
+		w.config.clock.now = func() time.Time { return w.Clock.Now().Add(-ahead) }
+		w.config.PaymentsID = "gone"
+		if got := w.send("stk/paid"); got != want {
+			t.Errorf("a server %v ahead: %d, want %d", ahead, got, want)
+		}
+	}
+}
+
+// TestQueueByVersion: up to 1.9.6 what arrives while the project's database is
+// down can be neither stored nor queued, and the sender hears so.
+func TestQueueByVersion(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]int{"1.8.1": 503, "1.9.0": 503, "1.9.6": 503, "1.9.7": 200, "2.0.0": 200} {
+		w := newWorld(t)
+		w.Appwrite.Version = version
+		w.Appwrite.SetDatabaseDown(true)
+		got := w.send("b2c/paid")
+		_, errors := w.Logged()
+		if got != want || strings.HasPrefix(errors[0], "UNSETTLED ") != (want == 503) {
+			t.Errorf("%s: %d with error log %q, want %d", version, got, errors, want)
+		}
+		w.Appwrite.SetDatabaseDown(false)
+		w.later(3 * time.Minute)
+		if kept := w.status() == "SUCCESS"; kept != (want == 200) {
+			t.Errorf("%s: the document says %s after a %d", version, w.status(), got)
+		}
+	}
+}
+
+// TestRestart: on 1.8.1 a restart loses what is due within the minute. The other
+// runs have a copy each.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Version = "1.8.1"
+	w.config.PaymentsID = "gone"
+	w.send("stk/paid")
+	w.Clock.MoveTo(w.Appwrite.Waiting()[0].ScheduledAt.Add(-time.Second))
+	if lost := w.Appwrite.Restart(); lost != 1 || len(w.Appwrite.Waiting()) != 2 {
+		t.Fatalf("the restart lost %d and left %d, want 1 and 2", lost, len(w.Appwrite.Waiting()))
+	}
+	w.config.PaymentsID = "payments"
+	w.later(10 * time.Minute)
+	if got := w.status(); got != "none" {
+		t.Errorf("after ten minutes the document says %s, want none yet", got)
+	}
+	w.later(2 * time.Hour)
+	if got := w.status(); got != "SUCCESS" {
+		t.Errorf("after two hours the document says %s, want SUCCESS", got)
+	}
+}
+
+// TestManyAtOnce posts a timeout and its success many times at the same moment,
+// while every third call breaks: the success stands, once.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 10 {
+		w.Appwrite.Inject(standin.Fault{Operation: "create", Times: 1, After: true, Reply: standin.Hangup()})
+		w.Appwrite.Inject(standin.Fault{Operation: "replace", Times: 1, After: true, Reply: standin.HTML(502)})
+		w.Appwrite.Inject(standin.Fault{Operation: "get", Times: 1, Reply: standin.HTML(503)})
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		for _, name := range []string{"stk/unknown-1037-no-response", "stk/paid-after-no-response"} {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				if got := w.send(name); got != 200 {
+					t.Errorf("%s: %d, want 200", name, got)
+				}
+			}()
+		}
+	}
+	wg.Wait()
+	w.later(30 * day)
+	if got := w.status(); got != "SUCCESS" {
+		t.Errorf("the document says %s, want SUCCESS", got)
+	}
+	if events := w.Appwrite.Events(); len(events) > 2 {
+		t.Errorf("Realtime would have sent %d events, want at most a create and one update", len(events))
+	}
+}

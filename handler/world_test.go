@@ -1,0 +1,135 @@
+package handler
+
+import (
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/scripts/standin"
+)
+
+// TestMain lets more tests run at once than there are processors: they wait for
+// deadlines rather than compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// world is the function and what stands around it. Its clock runs short, so that
+// tests need not wait for what takes seconds in earnest.
+type world struct {
+	*standin.Machine
+	t      testing.TB
+	config Config // what each request is served with
+}
+
+// patient is a clock for tests in which nothing hangs: no pause between the
+// rounds, and deadlines that a busy machine does not miss by itself.
+func patient(now func() time.Time) clock {
+	return clock{now: now, call: 5 * time.Second, store: 11 * time.Second, queue: 7 * time.Second}
+}
+
+// hurried shortens what is waited for, where something hangs.
+func (c *clock) hurried() {
+	c.call, c.store, c.queue = 200*time.Millisecond, 450*time.Millisecond, 400*time.Millisecond
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	schema, err := os.ReadFile("../appwrite.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t}
+	serve := func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
+	if w.Machine, err = standin.NewMachine(schema, serve, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	environment := w.Environment()
+	if w.config, err = FromEnv(func(name string) string { return environment[name] }); err != nil {
+		t.Fatal(err)
+	}
+	w.config.clock = patient(w.Clock.Now)
+	return w
+}
+
+// payload reads one of testdata.
+func payload(t testing.TB, name string) string {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("..", "testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// target is where payloads of that name's folder are posted to, as amina's.
+func target(name string) string {
+	return map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeout": "/b2c/timeout"}[filepath.Dir(name)] + "?uid=amina"
+}
+
+// send posts a payload of testdata and returns the status of the reply, whose
+// body must be the one that goes with it.
+func (w *world) send(name string) int {
+	w.t.Helper()
+	return w.post(target(name), payload(w.t, name))
+}
+
+func (w *world) post(target, body string) int {
+	w.t.Helper()
+	resp, err := http.Post(w.FunctionURL+target, "application/json", strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	want := map[int]string{
+		200: `{"ResultCode":0,"ResultDesc":"Accepted"}`,
+		503: `{"ResultCode":1,"ResultDesc":"not recorded"}`,
+	}[resp.StatusCode]
+	if string(reply) != want {
+		w.t.Errorf("%d %s, want the body %q", resp.StatusCode, reply, want)
+	}
+	return resp.StatusCode
+}
+
+// stored returns all documents, payments first.
+func (w *world) stored() []standin.Document {
+	return append(w.Appwrite.Documents("daraja", "payments"), w.Appwrite.Documents("daraja", "disbursements")...)
+}
+
+// status is that of the only document, or says how many there are.
+func (w *world) status() string {
+	all := w.stored()
+	if len(all) != 1 {
+		return []string{"none", "", "several"}[min(len(all), 2)]
+	}
+	return all[0].Data["status"].(string)
+}
+
+// operations names the calls of the API since the last time.
+func (w *world) operations() string {
+	var names []string
+	for _, call := range w.Appwrite.Calls() {
+		names = append(names, call.Operation)
+	}
+	w.Appwrite.Reset()
+	return strings.Join(names, " ")
+}
+
+// later lets so much time pass, and what is due in the queue run.
+func (w *world) later(d time.Duration) { w.RunUntil(w.Clock.Now().Add(d)) }

@@ -1,0 +1,281 @@
+package standin
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxSchedule is the size of the attribute in which Appwrite keeps a waiting
+// request, encrypted and so in base64. About 43 KiB of body fit.
+const maxSchedule = 65535
+
+// An Execution is one request to the function that went through the API.
+type Execution struct {
+	ID          string
+	Function    string
+	Method      string
+	Path        string // with the query
+	Body        string
+	Headers     map[string]string
+	ScheduledAt time.Time
+
+	// Status and what was logged are there once it has run.
+	Status       int
+	Logs, Errors string
+
+	orphan bool // its row in the project's database could not be written
+}
+
+// A Clock is the time plus what was added by hand.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+// Now returns the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+// MoveTo sets the clock forward. It never goes back.
+func (c *Clock) MoveTo(t time.Time) {
+	if d := t.Sub(c.Now()); d > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ahead += d
+	}
+}
+
+// SetDatabaseDown makes the project's database fail, or work again. While it is
+// down every document call is a 500. So is queueing, up to 1.9.6: Appwrite then
+// writes a row of the execution there, after it has made the schedule.
+func (a *Appwrite) SetDatabaseDown(down bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.databaseDown = down
+}
+
+// queueNeedsDatabase says whether that version writes the row on the spot.
+func (a *Appwrite) queueNeedsDatabase() bool { return !older("1.9.6", a.Version) }
+
+// Waiting returns the executions whose time has not come, the next first.
+func (a *Appwrite) Waiting() []Execution {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return waiting(a.queue)
+}
+
+func waiting(queue []Execution) []Execution {
+	sorted := slices.DeleteFunc(slices.Clone(queue), func(e Execution) bool { return e.orphan })
+	slices.SortStableFunc(sorted, func(x, y Execution) int { return x.ScheduledAt.Compare(y.ScheduledAt) })
+	return sorted
+}
+
+// RunUntil runs the executions that are due until then, one after another and
+// each at its time, to which the clock is moved. Those are included that run
+// queues meanwhile. It returns how many there were.
+//
+// Whatever run does, an execution is run once: nothing repeats one that failed
+// or died.
+func (a *Appwrite) RunUntil(until time.Time, clock *Clock, run func(Execution)) int {
+	for n := 0; ; n++ {
+		e, ok := a.takeDue(until)
+		if !ok {
+			clock.MoveTo(until)
+			return n
+		}
+		clock.MoveTo(e.ScheduledAt)
+		run(e)
+	}
+}
+
+func (a *Appwrite) takeDue(until time.Time) (Execution, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	due := waiting(a.queue)
+	if len(due) == 0 || due[0].ScheduledAt.After(until) {
+		return Execution{}, false
+	}
+	// A tick of the scheduler deletes schedules without a row as orphans.
+	a.queue = slices.DeleteFunc(a.queue, func(e Execution) bool { return e.orphan || e.ID == due[0].ID })
+	return due[0], true
+}
+
+// Restart is one of the platform's scheduler. Up to 1.8.1 that takes a schedule
+// out of its table as soon as it is due within a minute, and then knows it in
+// memory only; it returns how many were lost so. From 1.9.0 none is.
+func (a *Appwrite) Restart() (lost int) {
+	if !older(a.Version, "1.9.0") {
+		return 0
+	}
+	soon := a.now().Add(time.Minute)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := len(a.queue)
+	a.queue = slices.DeleteFunc(a.queue, func(e Execution) bool { return !e.ScheduledAt.After(soon) })
+	return before - len(a.queue)
+}
+
+// Record keeps an execution that has run, for GET /functions/{id}/executions.
+func (a *Appwrite) Record(e Execution) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.ID == "" {
+		e.ID = newID()
+	}
+	a.ran = append(a.ran, e)
+}
+
+// execute is POST /functions/{id}/executions, as far as an execution is for
+// later.
+func (a *Appwrite) execute(q *request) (reply, error) {
+	e, err := q.execution(a.now())
+	if err != nil {
+		return reply{}, err
+	}
+	if !a.functions[q.id].mayExecute(q.caller) {
+		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
+	}
+	kept, err := json.Marshal(e)
+	if err != nil {
+		return reply{}, err
+	}
+	if len(kept)*4/3 > maxSchedule {
+		return reply{}, &apiError{500, "general_unknown", "Server Error"}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e.orphan = a.databaseDown && a.queueNeedsDatabase()
+	a.queue = append(a.queue, e)
+	if e.orphan {
+		return reply{}, &apiError{500, "general_unknown", "Server Error"}
+	}
+	return reply{status: http.StatusAccepted, body: e.render()}, nil
+}
+
+// execution reads and checks the parameters.
+func (q *request) execution(now time.Time) (Execution, error) {
+	e := Execution{ID: newID(), Function: q.id, Method: http.MethodPost, Path: "/", Headers: map[string]string{}}
+	for name, to := range map[string]*string{"method": &e.Method, "path": &e.Path, "body": &e.Body} {
+		v, present := q.params[name]
+		s, ok := v.(string)
+		if present && v != nil && !ok {
+			return e, invalidParam(name, "Value must be a valid string")
+		}
+		if ok {
+			*to = s
+		}
+	}
+	if len(e.Path) > 2048 || len(e.Body) > 10<<20 {
+		return e, invalidParam("path", "Value must be a valid string and no longer than 2048 chars")
+	}
+	if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}, e.Method) {
+		return e, invalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
+	}
+	headers, _ := q.params["headers"].(map[string]any)
+	for name, v := range headers {
+		s, ok := v.(string)
+		// Only the lower-case spelling is refused.
+		if !ok || strings.HasPrefix(name, "x-appwrite-") {
+			return e, invalidParam("headers", "Value must be a valid object of headers")
+		}
+		e.Headers[name] = s
+	}
+	when, _ := q.params["scheduledAt"].(string)
+	async, _ := q.params["async"].(bool)
+	if when == "" || !async {
+		return e, &apiError{400, "general_bad_request", "The stand-in runs no execution at once: async and scheduledAt are needed."}
+	}
+	at, err := time.Parse(time.RFC3339, when)
+	if err != nil || at.Truncate(time.Minute) != at || !at.After(now.Add(time.Minute)) {
+		return e, &apiError{400, "general_bad_request", "Execution schedule must be a valid date, and at least 1 minute from now"}
+	}
+	e.ScheduledAt = at.UTC()
+	return e, nil
+}
+
+// listExecutions is GET /functions/{id}/executions, the newest first, with the
+// queries limit and offset.
+func (a *Appwrite) listExecutions(q *request) (reply, error) {
+	if !q.caller.key {
+		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
+	}
+	queries, err := queriesParam(q.http.URL.Query())
+	if err != nil {
+		return reply{}, err
+	}
+	limit, offset := defaultLimit, 0
+	for _, query := range queries {
+		n, ok := query.number()
+		switch {
+		case query.method == "limit" && ok:
+			limit = n
+		case query.method == "offset" && ok:
+			offset = n
+		case query.method == "orderDesc" && query.attribute == "$createdAt":
+		default:
+			return reply{}, invalidQuery("the stand-in knows limit, offset and orderDesc of $createdAt")
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	executions := []any{}
+	for i := len(a.ran) - 1 - offset; i >= 0 && len(executions) < limit; i-- {
+		executions = append(executions, a.ran[i].render())
+	}
+	return reply{status: http.StatusOK, body: map[string]any{"total": min(len(a.ran), maxTotal), "executions": executions}}, nil
+}
+
+func (q query) number() (int, bool) {
+	if len(q.values) != 1 {
+		return 0, false
+	}
+	n, ok := q.values[0].(int64)
+	return int(n), ok && n >= 0
+}
+
+func (e Execution) render() map[string]any {
+	status := "scheduled"
+	if e.Status != 0 {
+		status = "completed"
+	}
+	if e.Status >= 500 {
+		status = "failed"
+	}
+	return map[string]any{
+		"$id": e.ID, "functionId": e.Function, "trigger": "schedule", "status": status,
+		"requestMethod": e.Method, "requestPath": e.Path, "responseStatusCode": e.Status,
+		"logs": e.Logs, "errors": e.Errors, "scheduledAt": e.ScheduledAt.Format(timeLayout),
+	}
+}
+
+// A function is one of the schema's.
+type function struct {
+	ID      string   `json:"$id"`
+	Execute []string `json:"execute"`
+	Scopes  []string `json:"scopes"`
+}
+
+func (f function) mayExecute(c caller) bool {
+	return c.key || slices.ContainsFunc(c.roles(), func(role string) bool { return slices.Contains(f.Execute, role) })
+}
+
+func readFunctions(schema []byte) (map[string]function, error) {
+	var file struct {
+		Functions []function `json:"functions"`
+	}
+	if err := json.Unmarshal(schema, &file); err != nil {
+		return nil, err
+	}
+	functions := map[string]function{}
+	for _, f := range file.Functions {
+		functions[f.ID] = f
+	}
+	return functions, nil
+}

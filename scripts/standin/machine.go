@@ -1,0 +1,127 @@
+package standin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+)
+
+// FunctionID is that of the function in appwrite.json.
+const FunctionID = "daraja"
+
+// FunctionKey is what the platform hands to the function.
+const FunctionKey = "standard_key-of-the-function"
+
+// A Machine is a function and the Appwrite that it talks to, each on a port of
+// loopback.
+type Machine struct {
+	Appwrite *Appwrite
+	Runtime  *Runtime
+	Clock    *Clock // the server's
+
+	AppwriteURL string // the endpoint, with /v1
+	FunctionURL string
+
+	servers []*http.Server
+
+	mu           sync.Mutex
+	logs, errors []string
+}
+
+// NewMachine serves both on these ports, or on the next ones that are free; 0 is
+// any. The function's key has the scopes that appwrite.json gives it.
+func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Response, appwritePort, functionPort int) (*Machine, error) {
+	appwrite, err := New(schema)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Appwrite: appwrite, Clock: &Clock{}}
+	appwrite.Now = m.Clock.Now
+	appwrite.AddKey(FunctionKey, appwrite.functions[FunctionID].Scopes...)
+	m.Runtime = &Runtime{Main: main, Key: FunctionKey, Logs: m.log}
+	api, err := m.serve(appwritePort, m.Appwrite)
+	if err != nil {
+		return nil, err
+	}
+	function, err := m.serve(functionPort, m.Runtime)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	m.AppwriteURL, m.FunctionURL = "http://"+api+"/v1", "http://"+function
+	return m, nil
+}
+
+// serve starts a server and returns its address.
+func (m *Machine) serve(port int, h http.Handler) (string, error) {
+	for tried := 0; ; tried++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if errors.Is(err, syscall.EADDRINUSE) && tried < 20 {
+			port++
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		server := &http.Server{Handler: h}
+		m.servers = append(m.servers, server)
+		go server.Serve(listener)
+		return listener.Addr().String(), nil
+	}
+}
+
+// Close ends both servers and their connections.
+func (m *Machine) Close() {
+	for _, s := range m.servers {
+		s.Close()
+	}
+}
+
+// Environment is what the platform and the function's settings would give the
+// function.
+func (m *Machine) Environment() map[string]string {
+	return map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": m.AppwriteURL,
+		"APPWRITE_FUNCTION_PROJECT_ID":   ProjectID,
+		"APPWRITE_FUNCTION_ID":           FunctionID,
+		"DARAJA_DATABASE_ID":             "daraja",
+		"DARAJA_COLLECTION_ID":           "payments",
+		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
+		"DARAJA_ANONYMOUS_READ":          "",
+	}
+}
+
+// RunUntil moves the clock on to then, and runs what is due in the queue on the
+// way, each at its time.
+func (m *Machine) RunUntil(then time.Time) int {
+	return m.Appwrite.RunUntil(then, m.Clock, func(e Execution) { m.Runtime.Execute(e) })
+}
+
+// log keeps what a request logged, as the platform does in its executions.
+func (m *Machine) log(logs, errors string) {
+	m.Appwrite.Record(Execution{Function: FunctionID, Status: http.StatusOK, Logs: logs, Errors: errors})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.logs = append(m.logs, lines(logs)...)
+	m.errors = append(m.errors, lines(errors)...)
+}
+
+// Logged returns the lines of the function's two logs, and forgets them.
+func (m *Machine) Logged() (logs, errors []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	logs, errors = m.logs, m.errors
+	m.logs, m.errors = nil, nil
+	return logs, errors
+}
+
+func lines(s string) []string {
+	return strings.FieldsFunc(s, func(c rune) bool { return c == '\n' })
+}
