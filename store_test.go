@@ -22,17 +22,6 @@ func TestStringSequence(t *testing.T) {
 	}
 }
 
-// TestNoKey: without a key of the platform's nothing can be stored or queued, and
-// nothing is called accepted.
-func TestNoKey(t *testing.T) {
-	w := newWorld(t)
-	w.Runtime.Key = "standard_unknown"
-	r := w.postFile("stk/paid.json")
-	if _, errors := w.Logged(); r.status != 503 || r.body != notRecorded || len(errors) != 2 || !strings.Contains(errors[1], "create: 401 user_unauthorized; queue: 401") {
-		t.Errorf("%d %s with error log %q, want 503 %s and both 401", r.status, r.body, errors, notRecorded)
-	}
-}
-
 // TestNothingPersonalIsLogged posts everything and looks for what must not be in
 // the logs: the payer's number, names, the key.
 func TestNothingPersonalIsLogged(t *testing.T) {

@@ -3,6 +3,7 @@ package handler
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -481,4 +482,113 @@ func TestManyAtOnce(t *testing.T) {
 	if events := w.Appwrite.Events(); len(events) > 2 {
 		t.Errorf("Realtime would have sent %d events, want at most a create and one update", len(events))
 	}
+}
+
+// TestNoKey: without a key of the platform's nothing can be stored or queued, and
+// nothing is called accepted.
+func TestNoKey(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"":                 "create: 401 user_unauthorized", // a guest may queue, not write
+		"foreign_key":      "create: 401 user_unauthorized",
+		"standard_unknown": "create: 401 user_unauthorized; queue: 401 user_unauthorized",
+	} {
+		w := newWorld(t)
+		w.Runtime.Key = key
+		got := w.send("stk/paid")
+		_, errors := w.Logged()
+		if refused := strings.Contains(want, "queue"); (got == 503) != refused || !strings.Contains(errors[len(errors)-1], fmt.Sprintf("error=%q", want)) {
+			t.Errorf("with the key %q: %d and error log %q, want %q", key, got, errors, want)
+		}
+	}
+}
+
+// TestDeadPool: every idle connection died without a word, as those of a
+// container that was frozen. The second try must not take another one.
+func TestDeadPool(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	line := newForgetfulLine(t, strings.TrimSuffix(strings.TrimPrefix(w.AppwriteURL, "http://"), "/v1"))
+	w.config.Endpoint = "http://" + line.Addr().String() + "/v1"
+	w.Appwrite.Inject(standin.Fault{Times: 16, Delay: 100 * time.Millisecond}) // so that each needs a connection of its own
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			w.post("/callback?uid=amina", strings.Replace(payload(t, "stk/paid"), "ws_CO_", fmt.Sprintf("ws_CO_%d", i), 1))
+		}()
+	}
+	wg.Wait()
+	if n := line.forget(); n < 8 {
+		t.Fatalf("%d connections are idle, want many", n)
+	}
+	w.config.clock.call = 300 * time.Millisecond
+	w.Logged()
+	got := w.send("b2c/paid")
+	if logs, errors := w.Logged(); got != 200 || len(errors) != 0 || !strings.Contains(logs[0], "outcome=created attempt=0 calls=2 ") {
+		t.Errorf("reply %d, log %q, error log %q: want it stored by the second call", got, logs, errors)
+	}
+}
+
+// forgetfulLine passes bytes on to a server until it forgets its connections:
+// they stay open, and nothing passes any more. New ones work.
+type forgetfulLine struct {
+	net.Listener
+	mu    sync.Mutex
+	lines []*atomic.Bool // true once forgotten
+}
+
+func newForgetfulLine(t *testing.T, server string) *forgetfulLine {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &forgetfulLine{Listener: listener}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", server)
+			if err != nil {
+				from.Close()
+				return
+			}
+			forgotten := &atomic.Bool{}
+			l.mu.Lock()
+			l.lines = append(l.lines, forgotten)
+			l.mu.Unlock()
+			go pass(from, to, forgotten)
+			go pass(to, from, forgotten)
+		}
+	}()
+	return l
+}
+
+func pass(from, to net.Conn, forgotten *atomic.Bool) {
+	defer to.Close()
+	buffer := make([]byte, 4096)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		if !forgotten.Load() {
+			to.Write(buffer[:n])
+		}
+	}
+}
+
+// forget makes all connections dead that there are, and returns their number.
+func (l *forgetfulLine) forget() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, forgotten := range l.lines {
+		forgotten.Store(true)
+	}
+	return len(l.lines)
 }
