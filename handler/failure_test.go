@@ -539,7 +539,7 @@ type forgetfulLine struct {
 	lines []*atomic.Bool // true once forgotten
 }
 
-func newForgetfulLine(t *testing.T, server string) *forgetfulLine {
+func newForgetfulLine(t testing.TB, server string) *forgetfulLine {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
