@@ -223,35 +223,46 @@ func TestSequences(t *testing.T) {
 		posts string
 		want  string // the documents, as status:code:receipt:amount:permissions
 		calls string // of the last delivery
+		did   string // its outcome in the log
+		error string // what begins its line in the error log, if there is one
 	}{
-		{"repeat", "stk/paid stk/paid-again", "SUCCESS:0:UKN4T8W2QD:1000:user:amina", "create get"},
-		{"result after timeout", "timeout/envelope b2c/paid", "SUCCESS:0:UKN8D3R6YM:500:user:amina", "create get replace"},
-		{"timeout after result", "b2c/paid timeout/envelope", "SUCCESS:0:UKN8D3R6YM:500:user:amina", "create get"},
-		{"paid after failed", "stk/fail-1019-expired stk/paid-after-expired", "SUCCESS:0:*:user:amina", "create get replace"},
-		{"failed after paid", "stk/paid-after-expired stk/fail-1019-expired", "SUCCESS:0:*:user:amina", "create get"},
-		{"paid after no answer", "stk/unknown-1037-no-response stk/paid-after-no-response", "SUCCESS:0:*:user:amina", "create get replace"},
-		{"two failures", "stk/fail-2001-wrong-pin stk/fail-2001-then-1019", "FAILED:2001:<nil>:<nil>:user:amina", "create get"},
-		{"failure after unknown", "stk/unknown-1037-ds stk/expired-late", "FAILED:1019:<nil>:<nil>:user:amina", "create get replace"},
-		{"collision without receipts", "stk/collision-a stk/collision-b", "FAILED:1019:<nil>:<nil>:user:amina", "create get replace"},
+		{"repeat", "stk/paid stk/paid-again", "SUCCESS:0:UKN4T8W2QD:1000:user:amina", "create get", "duplicate", ""},
+		{"result after timeout", "timeout/envelope b2c/paid", "SUCCESS:0:UKN8D3R6YM:500:user:amina", "create get replace", "replaced", ""},
+		{"timeout after result", "b2c/paid timeout/envelope", "SUCCESS:0:UKN8D3R6YM:500:user:amina", "create get", "duplicate", ""},
+		{"paid after failed", "stk/fail-1019-expired stk/paid-after-expired", "SUCCESS:0:*:user:amina", "create get replace", "replaced", ""},
+		{"failed after paid", "stk/paid-after-expired stk/fail-1019-expired", "SUCCESS:0:*:user:amina", "create get", "conflict",
+			"conflict route=callback id=ws_CO_22062026102438839********* stored: status=SUCCESS code=0 receipt=UFM48XKF72 amount=720 new: status=FAILED code=1019 receipt= amount=0"},
+		{"paid after no answer", "stk/unknown-1037-no-response stk/paid-after-no-response", "SUCCESS:0:*:user:amina", "create get replace", "replaced", ""},
+		{"two failures", "stk/fail-2001-wrong-pin stk/fail-2001-then-1019", "FAILED:2001:<nil>:<nil>:user:amina", "create get", "conflict", "conflict route=callback"},
+		{"failure after unknown", "stk/unknown-1037-ds stk/expired-late", "FAILED:1019:<nil>:<nil>:user:amina", "create get replace", "replaced", ""},
+		{"collision without receipts", "stk/collision-a stk/collision-b", "FAILED:1019:<nil>:<nil>:user:amina", "create get replace", "replaced", ""},
 		{"collision of payments", "stk/collision-paid-a stk/collision-paid-b",
-			"SUCCESS:0:*:user:amina SUCCESS:0:*:nobody", "create get create"},
+			"SUCCESS:0:*:user:amina SUCCESS:0:*:nobody", "create get create", "beside", "collision route=callback"},
 		{"collision of payments, again", "stk/collision-paid-a stk/collision-paid-b stk/collision-paid-b",
-			"SUCCESS:0:*:user:amina SUCCESS:0:*:nobody", "create get create get"},
+			"SUCCESS:0:*:user:amina SUCCESS:0:*:nobody", "create get create get", "duplicate", ""},
 		{"ids that differ in case", "stk/id-case-a stk/id-case-b stk/id-case-b",
-			"SUCCESS:0:*:user:amina SUCCESS:0:*:user:amina", "create get create get"},
+			"SUCCESS:0:*:user:amina SUCCESS:0:*:user:amina", "create get create get", "duplicate", ""},
 		{"B2C ids that differ in case", "b2c/id-case-a b2c/id-case-b",
-			"SUCCESS:0:*:user:amina SUCCESS:0:*:user:amina", "create get create"},
-		{"B2C paid after unknown", "b2c/unknown-17-internal b2c/paid-after-17", "SUCCESS:0:*:user:amina", "create get replace"},
+			"SUCCESS:0:*:user:amina SUCCESS:0:*:user:amina", "create get create", "created", ""},
+		{"B2C paid after unknown", "b2c/unknown-17-internal b2c/paid-after-17", "SUCCESS:0:*:user:amina", "create get replace", "replaced", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			var calls string
+			var logs, errors []string
 			for _, name := range strings.Fields(tt.posts) {
 				if r := w.postFile(name + ".json"); r.status != 200 || r.body != acceptedBody {
 					t.Errorf("%s: %d %s, want 200 %s", name, r.status, r.body, acceptedBody)
 				}
 				calls = w.operations()
+				logs, errors = w.Logged()
+			}
+			if !strings.Contains(logs[0], " outcome="+tt.did+" attempt=0 calls="+fmt.Sprint(len(strings.Fields(calls)))+" ms=") {
+				t.Errorf("log = %q, want the outcome %s", logs, tt.did)
+			}
+			if complaint := strings.Join(errors, "\n"); !strings.HasPrefix(complaint, tt.error) || (complaint == "") != (tt.error == "") {
+				t.Errorf("error log = %q, want %q", complaint, tt.error)
 			}
 			if calls != tt.calls {
 				t.Errorf("the last delivery took the calls %q, want %q", calls, tt.calls)
@@ -397,6 +408,7 @@ func TestReplies(t *testing.T) {
 		{"DELETE", "/b2c/result", "", 405, postOnly, 0},
 		{"GET", "/b2c/timeout", "", 405, postOnly, 0},
 		{"POST", "/health", "", 405, getOnly, 0},
+		{"DELETE", "/health", "", 405, getOnly, 0},
 
 		{"POST", "/nowhere", stk, 404, unknown, 0},
 		{"GET", "/nowhere", "", 404, unknown, 0},
@@ -476,6 +488,9 @@ func TestMisconfigured(t *testing.T) {
 	r := w.send("GET", "/health", "")
 	if want := `{"status":"misconfigured","version":"` + handler.Version + `"}`; r.status != 503 || r.body != want {
 		t.Errorf("health: %d %s, want 503 %s", r.status, r.body, want)
+	}
+	if _, errors := w.Logged(); !slices.Contains(errors, "configuration: DARAJA_DATABASE_ID is missing; DARAJA_COLLECTION_ID is missing") {
+		t.Errorf("error log of health = %q, want what is missing", errors)
 	}
 	if waiting := len(w.Appwrite.Waiting()); waiting != 6 {
 		t.Errorf("%d executions wait, want three for each callback", waiting)

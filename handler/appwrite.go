@@ -2,13 +2,16 @@ package handler
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/appwrite/sdk-for-go/client"
@@ -65,7 +68,7 @@ func (a *appwrite) get(ctx context.Context, kind parse.Kind, id string) (documen
 		Receipt                  string       `json:"receipt"`
 		Amount                   int64        `json:"amount"`
 	}
-	if err := json.Unmarshal([]byte(body), &stored); err != nil {
+	if err := json.Unmarshal([]byte(body), &stored); err != nil || stored.UpdatedAt == "" {
 		return document{}, &failure{call: "get", status: http.StatusOK, cause: "a document of another form"}
 	}
 	d := document{
@@ -94,7 +97,7 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	// The server compares milliseconds, and misses a change within the one that
 	// was read. Waiting keeps our own change out of it.
 	if err := sleep(ctx, 2*time.Millisecond); err != nil {
-		return &failure{call: "replace", cause: err.Error()}
+		return &failure{call: "replace", cause: cause(err)}
 	}
 	params := map[string]any{"data": d.data()}
 	if strings.HasPrefix(d.reader, "user:") {
@@ -142,7 +145,7 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 	}
 	headers["content-type"] = "application/json"
 	api := client.Client{
-		Client:   &http.Client{Transport: withContext{ctx}, CheckRedirect: refuseRedirect},
+		Client:   &http.Client{Transport: withContext{ctx}},
 		Endpoint: a.config.Endpoint,
 		Headers: map[string]string{
 			"X-Appwrite-Project":         a.config.ProjectID,
@@ -205,15 +208,27 @@ func newFailure(call string, err error) *failure {
 		_ = json.Unmarshal([]byte(refused.GetResponse()), &body)
 		return &failure{call: call, status: refused.GetStatusCode(), kind: word(body.Type)}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &failure{call: call, cause: "no answer in time"}
+	return &failure{call: call, cause: cause(err)}
+}
+
+// cause says in our own words why there was no answer. The texts of net/http
+// quote URLs, and so the document's id, and what a server sent.
+func cause(err error) string {
+	var errno syscall.Errno
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &dns):
+		return "host not found"
+	case errors.As(err, &certificate):
+		return "certificate not trusted"
+	default:
+		return "connection broken"
 	}
-	// The text of a *url.Error holds the URL, and so the document's id.
-	var broken *url.Error
-	if errors.As(err, &broken) {
-		err = broken.Err
-	}
-	return &failure{call: call, cause: err.Error()}
 }
 
 // status is the HTTP status of a failed call, 0 if there is none.
@@ -226,14 +241,18 @@ func status(err error) int {
 }
 
 // withContext gives each request of the SDK a context, and so a deadline: the
-// SDK's own functions take none.
+// SDK's own functions take none. It also takes the Location from a redirect, which
+// net/http would follow, with a GET in place of the POST, or else quote.
 type withContext struct{ ctx context.Context }
 
 func (w withContext) RoundTrip(r *http.Request) (*http.Response, error) {
-	return transport.RoundTrip(r.WithContext(w.ctx))
+	resp, err := transport.RoundTrip(r.WithContext(w.ctx))
+	if err != nil {
+		return nil, err
+	}
+	resp.Header.Del("Location")
+	return resp, nil
 }
-
-func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // sleep waits, or returns the context's error if that ends sooner.
 func sleep(ctx context.Context, d time.Duration) error {

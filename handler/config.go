@@ -3,6 +3,7 @@ package handler
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"openruntimes/handler/parse"
@@ -42,14 +43,36 @@ func FromEnv(getenv func(string) string) (Config, error) {
 
 // check returns an error that names every setting that is missing or malformed.
 func (c Config) check() error {
-	problems := c.missing(parse.Payment)
-	if c.AnonymousRead != "" && c.AnonymousRead != "any" {
-		problems = append(problems, "DARAJA_ANONYMOUS_READ is neither empty nor any")
-	}
+	problems := append(c.missing(parse.Payment), c.malformed()...)
 	if len(problems) == 0 {
 		return nil
 	}
 	return errors.New("configuration: " + strings.Join(problems, "; "))
+}
+
+// malformed names what is set and cannot be right. It is used all the same: who
+// knows better than the server what the server takes?
+func (c Config) malformed() []string {
+	var problems []string
+	if endpoint, err := url.Parse(c.Endpoint); c.Endpoint != "" && (err != nil || endpoint.Host == "") {
+		problems = append(problems, "APPWRITE_FUNCTION_API_ENDPOINT is no URL")
+	}
+	for _, id := range [...]struct{ name, value string }{
+		{"DARAJA_DATABASE_ID", c.DatabaseID},
+		{"DARAJA_COLLECTION_ID", c.PaymentsID},
+		{"DARAJA_B2C_COLLECTION_ID", c.DisbursementsID},
+	} {
+		if id.value != "" && !isID(id.value) {
+			problems = append(problems, id.name+" is no id")
+		}
+	}
+	if c.PaymentsID != "" && c.PaymentsID == c.DisbursementsID {
+		problems = append(problems, "DARAJA_B2C_COLLECTION_ID is the collection of payments")
+	}
+	if c.AnonymousRead != "" && c.AnonymousRead != "any" {
+		problems = append(problems, "DARAJA_ANONYMOUS_READ is neither empty nor any")
+	}
+	return problems
 }
 
 // missing names what must be set before a document of that kind can be stored.

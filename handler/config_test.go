@@ -35,6 +35,17 @@ func TestFromEnv(t *testing.T) {
 		t.Errorf("FromEnv of nothing = %v, want %s", err, all)
 	}
 
+	wrong := map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": "appwrite.example", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
+		"DARAJA_DATABASE_ID": "my data/base", "DARAJA_COLLECTION_ID": "a b", "DARAJA_B2C_COLLECTION_ID": "a b",
+	}
+	_, err = FromEnv(func(name string) string { return wrong[name] })
+	const malformed = "configuration: APPWRITE_FUNCTION_API_ENDPOINT is no URL; DARAJA_DATABASE_ID is no id; DARAJA_COLLECTION_ID is no id; " +
+		"DARAJA_B2C_COLLECTION_ID is no id; DARAJA_B2C_COLLECTION_ID is the collection of payments"
+	if err == nil || err.Error() != malformed {
+		t.Errorf("FromEnv of malformed settings = %v, want %s", err, malformed)
+	}
+
 	complete["DARAJA_ANONYMOUS_READ"] = "yes"
 	complete["DARAJA_B2C_COLLECTION_ID"] = ""
 	c, err := FromEnv(func(name string) string { return complete[name] })

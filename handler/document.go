@@ -146,9 +146,25 @@ func isID(s string) bool {
 	return s != "" && s != "0" && len(s) <= 36
 }
 
-// mask hides the last nine characters of a document's id: those of a
-// CheckoutRequestID are the payer's number.
-func mask(id string) string {
+// masked is the document's id for the log. The last nine characters are hidden,
+// which of a CheckoutRequestID are the payer's number, and whatever else could be
+// a number in an id that the business chose itself.
+func (d document) masked() string {
 	const stars = "*********"
-	return id[:max(0, len(id)-len(stars))] + stars
+	id := d.id[:max(0, len(d.id)-len(stars))] + stars
+	if d.kind == parse.Payment {
+		return id
+	}
+	masked := []byte(id)
+	for start := 0; start < len(masked); start++ {
+		end := start
+		for end < len(masked) && masked[end] >= '0' && masked[end] <= '9' {
+			end++
+		}
+		if end-start >= len(stars) {
+			copy(masked[start:end], strings.Repeat("*", end-start))
+		}
+		start = end
+	}
+	return string(masked)
 }

@@ -49,6 +49,9 @@ func TestDocumentID(t *testing.T) {
 	if got, want := hashID(long), "0fface556effea097466123e6c790bbbaa9b"; got != want {
 		t.Errorf("hashID = %s, want %s", got, want)
 	}
+	if got, want := hashID("ws_CO_1", "UKN7X1Q9ZK"), "dce575135415b3b093f73f0b16744ce76369"; got != want {
+		t.Errorf("hashID of two parts = %s, want %s", got, want)
+	}
 	if hashID("a", "b") == hashID("ab") || len(hashID("a", "b")) != 36 {
 		t.Errorf("hashID(a, b) = %s, hashID(ab) = %s", hashID("a", "b"), hashID("ab"))
 	}
@@ -68,6 +71,7 @@ func TestText(t *testing.T) {
 		{`{"method":"increment"}`, 255, `'{"method":"increment"}`},
 		{" \n\t{}", 255, "' \n\t{}"},
 		{"{abc", 3, "'{a"},
+		{"\u00a0{", 255, "'\u00a0{"},
 		{"a{", 255, "a{"},
 		{"", 255, ""},
 	}
@@ -102,15 +106,21 @@ func TestData(t *testing.T) {
 	}
 }
 
-func TestMask(t *testing.T) {
-	for id, want := range map[string]string{
-		"ws_CO_23112026093005123700000001": "ws_CO_23112026093005123*********",
-		"123456789":                        "*********",
-		"1":                                "*********",
-		"1234567890":                       "1*********",
+func TestMasked(t *testing.T) {
+	for _, tt := range []struct {
+		kind     parse.Kind
+		id, want string
+	}{
+		{parse.Payment, "ws_CO_23112026093005123700000001", "ws_CO_23112026093005123*********"},
+		{parse.Payment, "123456789", "*********"},
+		{parse.Payment, "1", "*********"},
+		{parse.Payment, "1234567890", "1*********"},
+		{parse.Disbursement, "7c1e-4a79-a5e6-6bd68fe3b14e5682", "7c1e-4a79-a5e6-6bd68fe*********"},
+		{parse.Disbursement, "254700000001-2026-11-23-0001", "************-2026-1*********"},
+		{parse.Disbursement, "p-700000001.12345678-x.y.z.0.1", "p-*********.12345678-*********"},
 	} {
-		if got := mask(id); got != want {
-			t.Errorf("mask(%s) = %s, want %s", id, got, want)
+		if got := (document{kind: tt.kind, id: tt.id}).masked(); got != tt.want {
+			t.Errorf("masked id of %s %s = %s, want %s", tt.kind, tt.id, got, tt.want)
 		}
 	}
 }

@@ -113,17 +113,16 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 // record keeps a verdict and replies.
 func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 	d := newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
-	where := fmt.Sprintf("route=%s id=%s", dl.route.name, mask(d.id))
-	for _, note := range oddities(v, d) {
-		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
-	}
-
+	where := fmt.Sprintf("route=%s id=%s", dl.route.name, d.masked())
 	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, dl.api, d) })
 	if err != nil {
 		if out.action != queued {
-			dl.ctx.Error(unsettled(dl.route, d))
+			dl.ctx.Error(dl.unsettled(d))
 		}
 		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", where, classify(err), err))
+	}
+	for _, note := range oddities(v, d, out.action) {
+		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
 	}
 	switch out.action {
 	case conflict:
@@ -160,7 +159,7 @@ func (dl *delivery) finish(what string, did action) openruntimes.Response {
 
 // oddities says what an operator should know about a document that stands all
 // the same.
-func oddities(v parse.Verdict, d document) []string {
+func oddities(v parse.Verdict, d document, did action) []string {
 	var notes []string
 	if v.Note != "" {
 		notes = append(notes, v.Note)
@@ -168,7 +167,7 @@ func oddities(v parse.Verdict, d document) []string {
 	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
 		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
-	if d.reader == "" {
+	if d.reader == "" && did == create {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes
@@ -195,21 +194,12 @@ func (c Config) reader(kind parse.Kind, uid string) string {
 	}
 }
 
-// unsettled is the error-log line that holds a document which could not be
-// stored, so that it can be settled later. It must fit into the 8,000 bytes at
-// which the runtime cuts a line, and does: no attribute has over 255 characters.
-func unsettled(rt route, d document) string {
-	name, transaction := d.attribute()
-	data := d.data()
-	data[name] = transaction
-	delete(data, "receiverName")
-	line, _ := json.Marshal(map[string]any{
-		"route": rt.name,
-		"uid":   strings.TrimPrefix(d.reader, "user:"),
-		"id":    d.id,
-		"data":  data,
-	})
-	return "UNSETTLED " + string(line)
+// validUID is the uid if somebody may read by it, else "".
+func (dl *delivery) validUID() string {
+	if !isID(dl.uid) {
+		return ""
+	}
+	return dl.uid
 }
 
 // summary is what a document says, for the log.

@@ -214,8 +214,8 @@ func (dl *delivery) enqueueOne(ctx context.Context, attempt int) (err error) {
 // out, and the attempt set, whatever the query said before.
 func (dl *delivery) query(attempt int) string {
 	query := url.Values{"attempt": {strconv.Itoa(attempt)}}
-	if isID(dl.uid) {
-		query.Set("uid", dl.uid)
+	if uid := dl.validUID(); uid != "" {
+		query.Set("uid", uid)
 	}
 	return query.Encode()
 }

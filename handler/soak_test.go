@@ -25,6 +25,7 @@ var (
 // order, many at once) while whatever can fail does, on each version of the
 // platform in turn. An oracle that knows every callback judges the end.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	seed := *soakSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -184,6 +184,9 @@ func TestAmount(t *testing.T) {
 		{`"0x47"`, 0, odd},
 		{`"7/1"`, 0, odd},
 		{`"1_000"`, 0, odd},
+		{`1e15`, 1000000000000000, ""},
+		{`100000000000000e-13`, 10, ""},
+		{`10e-100`, 0, odd},
 		{`1e999999999`, 0, odd},
 		{`1e-999999999`, 0, odd},
 		{`9223372036854775808`, 0, odd},
@@ -236,6 +239,7 @@ func TestB2CReceipt(t *testing.T) {
 		{"no receipt", `null`, `"UKN0000002"`, "UKN0000002", ""},
 		{"malformed receipt", `"ukn"`, `"UKN0000002"`, "UKN0000002", odd},
 		{"placeholder", `null`, `"UKN0000000"`, "", ""},
+		{"six zeros", `null`, `"UKN1000000"`, "UKN1000000", ""},
 		{"sixteen zeros", `null`, `"0000000000000000"`, "", ""},
 		{"three zeros", `null`, `"000"`, "", ""},
 		{"neither", `null`, `null`, "", ""},
@@ -266,6 +270,7 @@ func TestTime(t *testing.T) {
 		{`20261123093005`, halfPastSix, ""},
 		{`"20261123093005"`, halfPastSix, ""},
 		{`2.0261123093005e13`, halfPastSix, ""},
+		{`"20261123093005.75"`, halfPastSix, ""},
 		{`20261123013005`, time.Date(2026, 11, 22, 22, 30, 5, 0, time.UTC), ""},
 		{`20261323093005`, time.Time{}, odd},
 		{`20260230093005`, time.Time{}, odd},
@@ -286,6 +291,7 @@ func TestTime(t *testing.T) {
 	for value, want := range map[string]time.Time{
 		`"01.02.2026 00:00:00"`: time.Date(2026, 1, 31, 21, 0, 0, 0, time.UTC),
 		`"31.02.2026 00:00:00"`: {},
+		`"01.01.0000 00:00:00"`: {}, // in UTC, a year before Christ
 		`20261123093005`:        {},
 	} {
 		got, err := B2C(with(t, paidOut, `"23.11.2026 09:30:05"`, value))

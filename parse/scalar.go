@@ -86,7 +86,7 @@ func isDecimal(s string) bool {
 	return s == "0" || s != "" && s[0] != '0' && strings.Trim(s, "0123456789") == ""
 }
 
-// shillings is an amount of whole shillings; cut says that cents were dropped.
+// amount is a sum of whole shillings; cut says that cents were dropped.
 type amount struct {
 	shillings int64
 	cut       bool

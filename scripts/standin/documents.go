@@ -82,6 +82,9 @@ func (a *Appwrite) create(q *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if q.params["transactionId"] != nil {
+		return reply{}, invalidParam("transactionId", "The stand-in has no transactions, which write nothing until they are committed.")
+	}
 	if q.params["documents"] != nil {
 		return reply{}, &apiError{400, "general_bad_request", "You can only send one of the following parameters: data, documents"}
 	}

@@ -200,8 +200,8 @@ func (q *request) execution(now time.Time) (Execution, error) {
 	return e, nil
 }
 
-// listExecutions is GET /functions/{id}/executions, the newest first, with the
-// queries limit and offset.
+// listExecutions is GET /functions/{id}/executions, with the queries limit and
+// cursorAfter.
 func (a *Appwrite) listExecutions(q *request) (reply, error) {
 	if !q.caller.key {
 		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
@@ -210,34 +210,29 @@ func (a *Appwrite) listExecutions(q *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	limit, offset := defaultLimit, 0
-	for _, query := range queries {
-		n, ok := query.number()
-		switch {
-		case query.method == "limit" && ok:
-			limit = n
-		case query.method == "offset" && ok:
-			offset = n
-		case query.method == "orderDesc" && query.attribute == "$createdAt":
-		default:
-			return reply{}, invalidQuery("the stand-in knows limit, offset and orderDesc of $createdAt")
-		}
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	limit, ran := defaultLimit, a.ran
+	for _, query := range queries {
+		if len(query.values) != 1 {
+			return reply{}, invalidQuery("one value is needed")
+		}
+		n, _ := query.values[0].(int64)
+		after := slices.IndexFunc(a.ran, func(e Execution) bool { return e.ID == query.values[0] })
+		switch {
+		case query.method == "limit" && n > 0:
+			limit = int(n)
+		case query.method == "cursorAfter" && after >= 0:
+			ran = a.ran[after+1:]
+		default:
+			return reply{}, invalidQuery("the stand-in knows limit and cursorAfter")
+		}
+	}
 	executions := []any{}
-	for i := len(a.ran) - 1 - offset; i >= 0 && len(executions) < limit; i-- {
-		executions = append(executions, a.ran[i].render())
+	for _, e := range ran[:min(limit, len(ran))] {
+		executions = append(executions, e.render())
 	}
 	return reply{status: http.StatusOK, body: map[string]any{"total": min(len(a.ran), maxTotal), "executions": executions}}, nil
-}
-
-func (q query) number() (int, bool) {
-	if len(q.values) != 1 {
-		return 0, false
-	}
-	n, ok := q.values[0].(int64)
-	return int(n), ok && n >= 0
 }
 
 func (e Execution) render() map[string]any {
