@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -595,4 +596,47 @@ func (l *forgetfulLine) forget() int {
 		forgotten.Store(true)
 	}
 	return len(l.lines)
+}
+
+// TestOutage: 1,000 callbacks come in the ten minutes in which no document can be
+// written. Each is settled by its first redelivery after that.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Version = "2.0.0" // whose queue does without the project's database
+	w.Appwrite.SetDatabaseDown(true)
+	start := w.Clock.Now()
+	for minute := range 10 {
+		for i := range 100 {
+			id := fmt.Sprintf("ws_CO_%d", minute*100+i)
+			body := fmt.Sprintf(`{"Body":{"stkCallback":{"CheckoutRequestID":%q,"ResultCode":1032}}}`, id)
+			if got := deliver(w, "/callback?uid=amina", body); got != 200 {
+				t.Fatalf("minute %d: %d, want 200", minute, got)
+			}
+		}
+		w.RunUntil(start.Add(time.Duration(minute+1) * time.Minute))
+	}
+	w.Appwrite.SetDatabaseDown(false)
+	end := w.Clock.Now()
+	var settledAfter []time.Duration
+	w.Appwrite.RunUntil(end.Add(30*day), w.Clock, func(e standin.Execution) {
+		id := regexp.MustCompile(`ws_CO_\d+`).FindString(e.Body)
+		if _, before := w.Appwrite.Document("daraja", "payments", id); before {
+			return // a copy of another run
+		}
+		w.Runtime.Execute(e)
+		if _, settled := w.Appwrite.Document("daraja", "payments", id); !settled {
+			t.Errorf("%s settled nothing", e.Path)
+		}
+		settledAfter = append(settledAfter, w.Clock.Now().Sub(end))
+	})
+	if len(settledAfter) != 1000 {
+		t.Fatalf("%d of 1000 are settled", len(settledAfter))
+	}
+	slices.Sort(settledAfter)
+	t.Logf("settled after the end of the outage: median %v, p90 %v, p99 %v, last %v", settledAfter[500].Round(time.Second),
+		settledAfter[900].Round(time.Second), settledAfter[990].Round(time.Second), settledAfter[999].Round(time.Second))
+	if last := settledAfter[999]; last > 6*time.Minute {
+		t.Errorf("the last was settled %v after the outage, want within its next step", last)
+	}
 }

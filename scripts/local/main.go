@@ -2,8 +2,9 @@
 // samples of what Safaricom sends, and shows what became of them. It needs
 // nothing but Go.
 //
-//	go run ./scripts/local         stay up afterwards, for requests of your own
-//	go run ./scripts/local -once   end after the samples
+//	go run ./scripts/local              stay up afterwards, for requests of your own
+//	go run ./scripts/local -once        end after the samples
+//	go run ./scripts/local -outage 10s  first let the database fail for so long
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	handler "openruntimes/handler"
 	"openruntimes/handler/scripts/standin"
@@ -47,8 +49,9 @@ var samples = [][]string{
 
 func main() {
 	once := flag.Bool("once", false, "end after the samples")
+	outage := flag.Duration("outage", 0, "let the database fail for so long while the samples come")
 	flag.Parse()
-	if err := run(os.Stdout, 4000, 3000, *once); err != nil {
+	if err := run(os.Stdout, 4000, 3000, *outage, *once); err != nil {
 		fmt.Fprintln(os.Stderr, "local:", err)
 		os.Exit(1)
 	}
@@ -56,7 +59,7 @@ func main() {
 
 // run serves Appwrite and the function on these ports of loopback, or on the
 // next ones that are free; 0 is any.
-func run(out io.Writer, appwritePort, functionPort int, once bool) error {
+func run(out io.Writer, appwritePort, functionPort int, outage time.Duration, once bool) error {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
@@ -74,6 +77,11 @@ func run(out io.Writer, appwritePort, functionPort int, once bool) error {
 	fmt.Fprintf(out, "Appwrite stand-in   %s   schema: appwrite.json%s\n", m.AppwriteURL, instead(m.AppwriteURL, appwritePort))
 	fmt.Fprintf(out, "Function            %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, functionPort))
 
+	if outage > 0 {
+		if err := showOutage(out, m, outage); err != nil {
+			return err
+		}
+	}
 	if err := postSamples(out, m); err != nil {
 		return err
 	}
@@ -130,6 +138,57 @@ func postSamples(out io.Writer, m *standin.Machine) error {
 			shillings(d.Data["amount"]), readers(d.Permissions))
 	}
 	return nil
+}
+
+// showOutage posts samples while no document can be read or written, and follows
+// them through the queue.
+func showOutage(out io.Writer, m *standin.Machine, outage time.Duration) error {
+	for _, operation := range []string{"create", "get", "replace"} {
+		m.Appwrite.Inject(standin.Fault{Operation: operation, Reply: standin.HTML(http.StatusServiceUnavailable)})
+	}
+	end := time.Now().Add(outage)
+	fmt.Fprintf(out, "Outage: for %v every call for a document is answered 503. The queue works.\n\n", outage)
+	fmt.Fprintf(out, "%-50s  %-8s %s\n", "POSTED", "REPLY", "COMES BACK AT")
+	var first time.Time // when the last of the first copies comes back
+	for _, name := range []string{"stk/paid", "stk/cancelled", "timeout/envelope", "b2c/paid", "stk/no-id"} {
+		before := len(m.Appwrite.Waiting())
+		status, reason, err := post(m.FunctionURL, name)
+		if err != nil {
+			return err
+		}
+		if waiting := m.Appwrite.Waiting(); len(waiting) > before {
+			reason = comesBack(waiting, name)
+			first = waiting[(len(waiting)-1)/3].ScheduledAt
+		}
+		fmt.Fprintf(out, "%-50s  %-8d %s\n", name, status, reason)
+	}
+	time.Sleep(time.Until(end))
+	m.Appwrite.Heal()
+	fmt.Fprintf(out, "\nThe database is back. The stand-in's clock is moved on to %s, when the first copies come back.\n\n", first.Local().Format("15:04"))
+	m.RunUntil(first)
+	fmt.Fprintf(out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READ BY")
+	for _, collection := range []string{"payments", "disbursements"} {
+		for _, d := range m.Appwrite.Documents("daraja", collection) {
+			fmt.Fprintf(out, row, collection, "", short(d.ID), text(d.Data["status"]), text(d.Data["receipt"]), shillings(d.Data["amount"]), readers(d.Permissions))
+		}
+	}
+	fmt.Fprintln(out)
+	return nil
+}
+
+// comesBack lists the times at which the copies of a payload are due.
+func comesBack(waiting []standin.Execution, name string) string {
+	body, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		return err.Error()
+	}
+	var times []string
+	for _, e := range waiting {
+		if e.Body == string(body) {
+			times = append(times, e.ScheduledAt.Local().Format("Mon 15:04"))
+		}
+	}
+	return strings.Join(times, ", ")
 }
 
 // post sends a payload of testdata where Safaricom would send it.

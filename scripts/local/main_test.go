@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRun is what a person sees first.
@@ -21,7 +22,7 @@ func TestRun(t *testing.T) {
 	defer taken.Close()
 
 	var out strings.Builder
-	if err := run(&out, taken.Addr().(*net.TCPAddr).Port, 0, true); err != nil {
+	if err := run(&out, taken.Addr().(*net.TCPAddr).Port, 0, time.Millisecond, true); err != nil {
 		t.Fatal(err)
 	}
 	printed := out.String()
@@ -39,6 +40,16 @@ func TestRun(t *testing.T) {
 	} {
 		if !strings.Contains(printed, line+"\n") {
 			t.Errorf("no line %q in\n%s", line, printed)
+		}
+	}
+	// The outage before it: queued three times, and settled.
+	for _, pattern := range []string{
+		`(?m)^stk/paid +200 +(\w{3} \d\d:\d\d(, )?){3}$`,
+		`(?m)^payments +ws_CO_2311…\*{9} +SUCCESS +UKN4T8W2QD +1,000 +user:amina$`,
+		`(?m)^disbursements +daa6… +SUCCESS +UKN8D3R6YM +500 +user:amina$`,
+	} {
+		if !regexp.MustCompile(pattern).MatchString(printed) {
+			t.Errorf("nothing matches %s in\n%s", pattern, printed)
 		}
 	}
 	if regexp.MustCompile(`7000000\d\d`).MatchString(printed) {

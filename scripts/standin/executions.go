@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -26,8 +27,6 @@ type Execution struct {
 	// Status and what was logged are there once it has run.
 	Status       int
 	Logs, Errors string
-
-	orphan bool // its row in the project's database could not be written
 }
 
 // A Clock is the time plus what was added by hand.
@@ -68,13 +67,7 @@ func (a *Appwrite) queueNeedsDatabase() bool { return !older("1.9.6", a.Version)
 func (a *Appwrite) Waiting() []Execution {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return waiting(a.queue)
-}
-
-func waiting(queue []Execution) []Execution {
-	sorted := slices.DeleteFunc(slices.Clone(queue), func(e Execution) bool { return e.orphan })
-	slices.SortStableFunc(sorted, func(x, y Execution) int { return x.ScheduledAt.Compare(y.ScheduledAt) })
-	return sorted
+	return slices.Clone(a.queue)
 }
 
 // RunUntil runs the executions that are due until then, one after another and
@@ -98,13 +91,12 @@ func (a *Appwrite) RunUntil(until time.Time, clock *Clock, run func(Execution)) 
 func (a *Appwrite) takeDue(until time.Time) (Execution, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	due := waiting(a.queue)
-	if len(due) == 0 || due[0].ScheduledAt.After(until) {
+	if len(a.queue) == 0 || a.queue[0].ScheduledAt.After(until) {
 		return Execution{}, false
 	}
-	// A tick of the scheduler deletes schedules without a row as orphans.
-	a.queue = slices.DeleteFunc(a.queue, func(e Execution) bool { return e.orphan || e.ID == due[0].ID })
-	return due[0], true
+	due := a.queue[0]
+	a.queue = a.queue[1:]
+	return due, true
 }
 
 // Restart is one of the platform's scheduler. Up to 1.8.1 that takes a schedule
@@ -151,11 +143,15 @@ func (a *Appwrite) execute(q *request) (reply, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e.orphan = a.databaseDown && a.queueNeedsDatabase()
-	a.queue = append(a.queue, e)
-	if e.orphan {
+	if a.databaseDown && a.queueNeedsDatabase() {
+		// The schedule was made, and a tick of the scheduler deletes it as an
+		// orphan, since it has no execution.
 		return reply{}, &apiError{500, "general_unknown", "Server Error"}
 	}
+	i, _ := slices.BinarySearchFunc(a.queue, e, func(x, y Execution) int {
+		return cmp.Or(x.ScheduledAt.Compare(y.ScheduledAt), -1) // behind those of the same time
+	})
+	a.queue = slices.Insert(a.queue, i, e)
 	return reply{status: http.StatusAccepted, body: e.render()}, nil
 }
 
