@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,6 +22,10 @@ type Config struct {
 	DisbursementsID string // DARAJA_B2C_COLLECTION_ID, needed for B2C only
 	AnonymousRead   string // DARAJA_ANONYMOUS_READ: "any" or nothing
 
+	// Secrets are those of DARAJA_CALLBACK_SECRET, any of which opens the door.
+	// More than one is a rotation. Without one the door is open.
+	Secrets []string
+
 	clock clock
 }
 
@@ -36,6 +42,7 @@ func FromEnv(getenv func(string) string) (Config, error) {
 		PaymentsID:      get("DARAJA_COLLECTION_ID"),
 		DisbursementsID: get("DARAJA_B2C_COLLECTION_ID"),
 		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
+		Secrets:         secrets(get("DARAJA_CALLBACK_SECRET")),
 		clock:           newClock(),
 	}
 	return c, c.check()
@@ -72,7 +79,67 @@ func (c Config) malformed() []string {
 	if c.AnonymousRead != "" && c.AnonymousRead != "any" {
 		problems = append(problems, "DARAJA_ANONYMOUS_READ is neither empty nor any")
 	}
+	for _, secret := range c.Secrets {
+		if !isSecret(secret) {
+			problems = append(problems, "DARAJA_CALLBACK_SECRET is not 16 to 64 of a-z, 0-9 and hyphen")
+			break
+		}
+	}
 	return problems
+}
+
+// secrets splits the list. Of a list without a secret in it, such as ",", the
+// whole is one that is malformed: a door that somebody meant to close stays so.
+func secrets(list string) []string {
+	var found []string
+	for _, secret := range strings.Split(list, ",") {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			found = append(found, secret)
+		}
+	}
+	if len(found) == 0 && list != "" {
+		return []string{list}
+	}
+	return found
+}
+
+// isSecret reports whether s is long enough, and needs no escaping in a URL.
+func isSecret(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return len(s) >= 16 && len(s) <= 64
+}
+
+// admits reports whether the path before a route is a right one: "/SECRET", or
+// nothing where there is no secret. It takes the same time for every wrong one.
+func (c Config) admits(prefix string) bool {
+	if len(c.Secrets) == 0 {
+		return prefix == ""
+	}
+	given := sha256.Sum256([]byte(prefix))
+	admitted := 0
+	for _, secret := range c.Secrets {
+		want := sha256.Sum256([]byte("/" + secret))
+		admitted |= subtle.ConstantTimeCompare(given[:], want[:])
+	}
+	return admitted == 1
+}
+
+// present says which settings there are, for a person who may know.
+func (c Config) present() map[string]bool {
+	return map[string]bool{
+		"APPWRITE_FUNCTION_API_ENDPOINT": c.Endpoint != "",
+		"APPWRITE_FUNCTION_PROJECT_ID":   c.ProjectID != "",
+		"APPWRITE_FUNCTION_ID":           c.FunctionID != "",
+		"DARAJA_DATABASE_ID":             c.DatabaseID != "",
+		"DARAJA_COLLECTION_ID":           c.PaymentsID != "",
+		"DARAJA_B2C_COLLECTION_ID":       c.DisbursementsID != "",
+		"DARAJA_CALLBACK_SECRET":         len(c.Secrets) > 0,
+		"DARAJA_ANONYMOUS_READ":          c.AnonymousRead != "",
+	}
 }
 
 // missing names what must be set before a document of that kind can be stored.

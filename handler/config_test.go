@@ -16,9 +16,11 @@ func TestFromEnv(t *testing.T) {
 		"DARAJA_COLLECTION_ID":           "payments",
 		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
 		"DARAJA_ANONYMOUS_READ":          "any",
+		"DARAJA_CALLBACK_SECRET":         "0123456789abcdef, fedcba9876543210",
 	}
 	want := Config{Endpoint: "https://appwrite.example/v1", ProjectID: "project", FunctionID: "function", DatabaseID: "daraja",
-		PaymentsID: "payments", DisbursementsID: "disbursements", AnonymousRead: "any"}
+		PaymentsID: "payments", DisbursementsID: "disbursements", AnonymousRead: "any",
+		Secrets: []string{"0123456789abcdef", "fedcba9876543210"}}
 	got, err := FromEnv(func(name string) string { return complete[name] })
 	if got.clock.call != newClock().call || got.clock.now == nil {
 		t.Errorf("FromEnv has the clock %+v, want that of newClock", got.clock)
@@ -37,11 +39,13 @@ func TestFromEnv(t *testing.T) {
 
 	wrong := map[string]string{
 		"APPWRITE_FUNCTION_API_ENDPOINT": "appwrite.example", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
-		"DARAJA_DATABASE_ID": "my data/base", "DARAJA_COLLECTION_ID": "a b", "DARAJA_B2C_COLLECTION_ID": "a b",
+		"DARAJA_CALLBACK_SECRET": "fedcba9876543210,Short",
+		"DARAJA_DATABASE_ID":     "my data/base", "DARAJA_COLLECTION_ID": "a b", "DARAJA_B2C_COLLECTION_ID": "a b",
 	}
 	_, err = FromEnv(func(name string) string { return wrong[name] })
 	const malformed = "configuration: APPWRITE_FUNCTION_API_ENDPOINT is no URL; DARAJA_DATABASE_ID is no id; DARAJA_COLLECTION_ID is no id; " +
-		"DARAJA_B2C_COLLECTION_ID is no id; DARAJA_B2C_COLLECTION_ID is the collection of payments"
+		"DARAJA_B2C_COLLECTION_ID is no id; DARAJA_B2C_COLLECTION_ID is the collection of payments; " +
+		"DARAJA_CALLBACK_SECRET is not 16 to 64 of a-z, 0-9 and hyphen"
 	if err == nil || err.Error() != malformed {
 		t.Errorf("FromEnv of malformed settings = %v, want %s", err, malformed)
 	}

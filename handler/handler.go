@@ -24,41 +24,53 @@ const Version = "0.1.0"
 // waits in the platform's queue must fit into about 43.
 const maxBody = 16 << 10
 
-// route is one address that Safaricom may post to.
+// route is one address of the function.
 type route struct {
+	path  string // behind the callback secret, if there is one
 	name  string // for the log: a path may hold a secret, a name does not
-	path  string
 	parse func(body []byte) (parse.Verdict, error)
 }
 
-// routeOf returns the route of a path. A trailing slash is allowed, and the bare
-// domain is a CallBackURL too.
-func routeOf(path string) (route, bool) {
-	switch strings.TrimSuffix(path, "/") {
-	case "", "/callback":
-		return route{"callback", "/callback", parse.STK}, true
-	case "/b2c/result":
-		return route{"b2c/result", "/b2c/result", parse.B2C}, true
-	case "/b2c/timeout":
-		return route{"b2c/timeout", "/b2c/timeout", parse.B2CTimeout}, true
+// routes are all addresses. The bare domain is a CallBackURL too. The last one
+// has no parser, nor needs the secret.
+var routes = [...]route{
+	{"/callback", "callback", parse.STK},
+	{"/b2c/result", "b2c/result", parse.B2C},
+	{"/b2c/timeout", "b2c/timeout", parse.B2CTimeout},
+	{"", "callback", parse.STK},
+	{"/health", "health", nil},
+}
+
+// find returns the route of a path and what stands before it, which is right. A
+// trailing slash is allowed.
+func (c Config) find(path string) (rt route, prefix string, found bool) {
+	path = strings.TrimSuffix(path, "/")
+	for _, rt := range routes {
+		prefix, matches := strings.CutSuffix(path, rt.path)
+		if matches && (c.admits(prefix) || rt.parse == nil && prefix == "") {
+			return rt, prefix, true
+		}
 	}
-	return route{}, false
+	return route{}, "", false
 }
 
 // Serve answers one request.
 func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
-	if strings.TrimSuffix(ctx.Req.Path, "/") == "/health" {
-		if ctx.Req.Method != http.MethodGet {
-			return notAllowed(ctx, http.MethodGet)
-		}
-		return c.health(ctx)
+	rt, prefix, found := c.find(ctx.Req.Path)
+	if !found {
+		return turnAway(ctx)
 	}
-	rt, known := routeOf(ctx.Req.Path)
-	if !known {
-		return refuse(ctx, http.StatusNotFound, "unknown path")
+	method := http.MethodPost
+	if rt.parse == nil {
+		method = http.MethodGet
 	}
-	if ctx.Req.Method != http.MethodPost {
-		return notAllowed(ctx, http.MethodPost)
+	if ctx.Req.Method != method {
+		return ctx.Res.Json(acknowledgement{1, method + " only"},
+			ctx.Res.WithStatusCode(http.StatusMethodNotAllowed),
+			ctx.Res.WithHeaders(map[string]string{"allow": method}))
+	}
+	if rt.parse == nil {
+		return c.health(ctx, prefix != "")
 	}
 	body := ctx.Req.BodyBinary()
 	if len(body) > maxBody {
@@ -70,6 +82,7 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 		ctx:     ctx,
 		api:     &appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]},
 		route:   rt,
+		prefix:  prefix,
 		uid:     ctx.Req.Query["uid"],
 		attempt: attemptOf(ctx.Req.Query["attempt"]),
 		body:    body,
@@ -78,12 +91,29 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 	return dl.answer()
 }
 
+// turnAway answers an unknown path, and a known one without the callback secret,
+// in the same way. If it was a callback, somebody has to know: an app may have
+// another address than the function.
+func turnAway(ctx openruntimes.Context) openruntimes.Response {
+	if body := ctx.Req.BodyBinary(); len(body) <= maxBody {
+		for _, rt := range routes[:3] {
+			if v, err := rt.parse(body); err == nil {
+				ctx.Error(fmt.Sprintf("refused route=- reason=%q looks=%s id=%s",
+					"a callback to an unknown path, or without the callback secret", rt.name, newDocument(v, "", time.Time{}).masked()))
+				break
+			}
+		}
+	}
+	return refuse(ctx, http.StatusNotFound, "unknown path")
+}
+
 // delivery is one callback, from Safaricom or out of the queue.
 type delivery struct {
 	config  Config
 	ctx     openruntimes.Context
 	api     *appwrite
 	route   route
+	prefix  string // "/SECRET", if there is one
 	uid     string // as it came
 	attempt int    // 0 from Safaricom
 	body    []byte
@@ -235,16 +265,21 @@ func word(s string) string {
 	return s
 }
 
-// health says whether the settings are complete, and nothing else.
-func (c Config) health(ctx openruntimes.Context) openruntimes.Response {
+// health says whether the settings are complete and, to who knows the secret,
+// which there are.
+func (c Config) health(ctx openruntimes.Context, known bool) openruntimes.Response {
 	reply := struct {
-		Status  string `json:"status"`
-		Version string `json:"version"`
-	}{"ok", Version}
+		Status   string          `json:"status"`
+		Version  string          `json:"version"`
+		Settings map[string]bool `json:"settings,omitempty"`
+	}{Status: "ok", Version: Version}
 	code := http.StatusOK
 	if err := c.check(); err != nil {
 		ctx.Error(err.Error())
 		reply.Status, code = "misconfigured", http.StatusServiceUnavailable
+	}
+	if known {
+		reply.Settings = c.present()
 	}
 	return ctx.Res.Json(reply, ctx.Res.WithStatusCode(code))
 }
@@ -263,10 +298,4 @@ func accepted(ctx openruntimes.Context) openruntimes.Response {
 // the platform's HTML page.
 func refuse(ctx openruntimes.Context, status int, reason string) openruntimes.Response {
 	return ctx.Res.Json(acknowledgement{1, reason}, ctx.Res.WithStatusCode(status))
-}
-
-func notAllowed(ctx openruntimes.Context, method string) openruntimes.Response {
-	return ctx.Res.Json(acknowledgement{1, method + " only"},
-		ctx.Res.WithStatusCode(http.StatusMethodNotAllowed),
-		ctx.Res.WithHeaders(map[string]string{"allow": method}))
 }

@@ -202,7 +202,8 @@ func (dl *delivery) enqueueOne(ctx context.Context, attempt int) (err error) {
 	if !ok {
 		return errLastAttempt
 	}
-	path := dl.route.path + "?" + dl.query(attempt)
+	address := url.URL{Path: dl.prefix + "/" + dl.route.name, RawQuery: dl.query(attempt)}
+	path := address.RequestURI()
 	err = dl.api.execute(ctx, path, dl.body, at)
 	if status(err) == http.StatusBadRequest {
 		err = dl.api.execute(ctx, path, dl.body, at.Add(time.Minute))

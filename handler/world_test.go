@@ -55,7 +55,10 @@ func newWorld(t testing.TB) *world {
 	if w.Machine, err = standin.NewMachine(schema, serve, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Close)
+	t.Cleanup(func() {
+		w.Close()
+		checkLog(t, w)
+	})
 	environment := w.Environment()
 	if w.config, err = FromEnv(func(name string) string { return environment[name] }); err != nil {
 		t.Fatal(err)

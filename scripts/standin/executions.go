@@ -124,6 +124,13 @@ func (a *Appwrite) Record(e Execution) {
 	a.ran = append(a.ran, e)
 }
 
+// Executions returns what was recorded.
+func (a *Appwrite) Executions() []Execution {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.ran)
+}
+
 // execute is POST /functions/{id}/executions, as far as an execution is for
 // later.
 func (a *Appwrite) execute(q *request) (reply, error) {

@@ -94,6 +94,7 @@ func (m *Machine) Environment() map[string]string {
 		"DARAJA_DATABASE_ID":             "daraja",
 		"DARAJA_COLLECTION_ID":           "payments",
 		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
+		"DARAJA_CALLBACK_SECRET":         "",
 		"DARAJA_ANONYMOUS_READ":          "",
 	}
 }
