@@ -284,7 +284,8 @@ func (c Config) health(ctx openruntimes.Context, known bool) openruntimes.Respon
 	return ctx.Res.Json(reply, ctx.Res.WithStatusCode(code))
 }
 
-// acknowledgement is the only form of reply that Safaricom documents.
+// acknowledgement is the form of reply that Safaricom documents for C2B, and for
+// no other callback.
 type acknowledgement struct {
 	ResultCode int
 	ResultDesc string
