@@ -1,12 +1,15 @@
-// Deploy settles what the function could not: the documents in the UNSETTLED
-// lines of its log. It is safe to repeat.
+// Deploy brings the function and its database into a project of Appwrite, looks
+// whether everything is right, and settles what the function could not.
 //
-//	go run ./scripts/deploy -replay      from the function's executions in Appwrite
-//	go run ./scripts/deploy -replay -    from standard input
+//	go run ./scripts/deploy              look, mend, deploy the code, look again
+//	go run ./scripts/deploy -check       only look; end with 1 if something is wrong
+//	go run ./scripts/deploy -replay      settle the UNSETTLED lines of the execution log
+//	go run ./scripts/deploy -replay -    those on standard input
+//
+// With -json the report is one JSON object a line. All of it is safe to repeat.
 //
 // It reads APPWRITE_ENDPOINT, APPWRITE_PROJECT_ID, APPWRITE_API_KEY and the
-// DARAJA_* variables from the environment or else from the file .env. The key
-// needs the scopes documents.read, documents.write and execution.read.
+// DARAJA_* variables from the environment or else from the file .env.
 package main
 
 import (
@@ -21,28 +24,49 @@ import (
 )
 
 func main() {
+	check := flag.Bool("check", false, "only look")
 	replay := flag.Bool("replay", false, "settle every UNSETTLED line of the log")
+	asJSON := flag.Bool("json", false, "print the report as JSON, an object a line")
 	flag.Parse()
-	if !*replay || flag.NArg() > 1 || flag.NArg() == 1 && flag.Arg(0) != "-" {
-		fmt.Fprintln(os.Stderr, "usage: go run ./scripts/deploy -replay [-]")
+	if flag.NArg() > 1 || flag.NArg() == 1 && (flag.Arg(0) != "-" || !*replay) || *check && *replay {
+		fmt.Fprintln(os.Stderr, "usage: go run ./scripts/deploy [-check | -replay [-]] [-json]")
 		os.Exit(2)
 	}
-	var in io.Reader
-	if flag.Arg(0) == "-" {
-		in = os.Stdin
+	s, err := readSettings(os.Getenv, ".env")
+	switch {
+	case err != nil:
+	case *replay && flag.NArg() == 1:
+		err = s.replayFrom(os.Stdout, os.Stdin)
+	case *replay:
+		err = s.replayFrom(os.Stdout, nil)
+	default:
+		err = deploy(s, report{os.Stdout, *asJSON}, *check)
 	}
-	if err := run(os.Stdout, in, os.Getenv); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "deploy:", err)
 		os.Exit(1)
 	}
 }
 
-// run replays the lines of in or, without it, those of the function's executions.
-func run(out io.Writer, in io.Reader, getenv func(string) string) error {
-	s, err := readSettings(getenv, ".env")
+// deploy goes through all checks, and ends with what to put into the app.
+func deploy(s settings, r report, onlyLook bool) error {
+	p, err := newProject(s)
 	if err != nil {
 		return err
 	}
+	p.onlyLook = onlyLook
+	if err := p.goThrough(r); err != nil {
+		return err
+	}
+	if !r.asJSON {
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url("/"+p.secret))
+	}
+	return nil
+}
+
+// replayFrom replays the lines of in or, without it, those of the function's
+// executions.
+func (s settings) replayFrom(out io.Writer, in io.Reader) error {
 	if in == nil {
 		lines, err := s.executionLog()
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ const masked = "ws_CO_2311202614074*********"
 // world is an Appwrite, and the environment in which the command finds it.
 func world(t *testing.T) (*standin.Machine, map[string]string) {
 	t.Helper()
-	schema, err := os.ReadFile("../../appwrite.json")
+	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +38,15 @@ func world(t *testing.T) (*standin.Machine, map[string]string) {
 	}
 }
 
+// replayWith is what main does for -replay.
+func replayWith(out io.Writer, in io.Reader, getenv func(string) string) error {
+	s, err := readSettings(getenv, "no such file")
+	if err != nil {
+		return err
+	}
+	return s.replayFrom(out, in)
+}
+
 func TestReplayFromExecutions(t *testing.T) {
 	m, env := world(t)
 	getenv := func(name string) string { return env[name] }
@@ -48,7 +58,7 @@ func TestReplayFromExecutions(t *testing.T) {
 	}
 	for i, did := range []string{"created", "duplicate"} {
 		var out strings.Builder
-		if err := run(&out, nil, getenv); err != nil {
+		if err := replayWith(&out, nil, getenv); err != nil {
 			t.Fatalf("run %d: %v\n%s", i, err, &out)
 		}
 		if got := strings.Count(out.String(), did+strings.Repeat(" ", 12-len(did))+masked+"\n"); got != documents ||
@@ -68,7 +78,7 @@ func TestReplayFromInput(t *testing.T) {
 	good := unsettled("ws_CO_2311202614074000000001")
 	in := "noise\n" + good + "\n  " + good + "  \nUNSETTLED {\"route\":\"callback\"}\nUNSETTLED {cut off"
 	var out strings.Builder
-	err := run(&out, strings.NewReader(in), getenv)
+	err := replayWith(&out, strings.NewReader(in), getenv)
 	want := "created     " + masked + "\n" +
 		"unreadable  no UNSETTLED line: id, transaction or status is missing\n" +
 		"unreadable  no UNSETTLED line\n" +
@@ -79,7 +89,7 @@ func TestReplayFromInput(t *testing.T) {
 	// What still fails is said, and can be repeated.
 	m.Appwrite.SetDatabaseDown(true)
 	out.Reset()
-	if err := run(&out, strings.NewReader(good), getenv); err == nil || !strings.Contains(out.String(), "failed      "+masked+"  create: 500 general_unknown\n") {
+	if err := replayWith(&out, strings.NewReader(good), getenv); err == nil || !strings.Contains(out.String(), "failed      "+masked+"  create: 500 general_unknown\n") {
 		t.Errorf("run with the database down = %v and printed\n%s", err, &out)
 	}
 }
@@ -91,12 +101,13 @@ func TestReplayRefused(t *testing.T) {
 		"no scope":      {"APPWRITE_API_KEY", "standard_poor", "the function's executions: 401 general_unauthorized_scope"},
 		"no key":        {"APPWRITE_API_KEY", "", "APPWRITE_API_KEY is missing"},
 		"no endpoint":   {"APPWRITE_ENDPOINT", "", "APPWRITE_ENDPOINT is missing"},
-		"no database":   {"DARAJA_DATABASE_ID", "", "DARAJA_DATABASE_ID is missing"},
+		"no id":         {"DARAJA_DATABASE_ID", "a b", "DARAJA_DATABASE_ID is no id"},
+		"bad secret":    {"DARAJA_CALLBACK_SECRET", "Short", "DARAJA_CALLBACK_SECRET is not 16 to 64"},
 		"other project": {"APPWRITE_PROJECT_ID", "x", "404 project_not_found"},
 	} {
 		env := copied(env)
 		env[change.variable] = change.value
-		err := run(&strings.Builder{}, nil, func(name string) string { return env[name] })
+		err := replayWith(&strings.Builder{}, nil, func(name string) string { return env[name] })
 		if err == nil || !strings.Contains(err.Error(), change.want) {
 			t.Errorf("%s: run = %v, want %q", name, err, change.want)
 		}

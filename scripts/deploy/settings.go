@@ -5,24 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"openruntimes/handler/handler"
 )
 
 // settings are what the command works with.
 type settings struct {
-	config handler.Config
-	key    string
+	config  handler.Config // where the function is and what it works on
+	key     string         // an API key
+	session string         // a user's session instead, for the self-test
+	get     func(name string) string
 }
 
-// readSettings takes each setting from the environment, else from the file.
+// readSettings takes each setting from the environment, else from the file. The
+// ids of function, database and collections have the names in appwrite.json where
+// none are given.
 func readSettings(getenv func(string) string, file string) (settings, error) {
 	inFile, err := readEnvFile(file)
 	if err != nil {
@@ -34,29 +36,29 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		}
 		return inFile[name]
 	}
-	// What the platform tells the function under names of its own.
-	platform := map[string]string{
+	values := map[string]string{
+		// What the platform tells the function under names of its own.
 		"APPWRITE_FUNCTION_API_ENDPOINT": strings.TrimSuffix(get("APPWRITE_ENDPOINT"), "/"),
 		"APPWRITE_FUNCTION_PROJECT_ID":   get("APPWRITE_PROJECT_ID"),
-		"APPWRITE_FUNCTION_ID":           get("APPWRITE_FUNCTION_ID"),
-	}
-	if platform["APPWRITE_FUNCTION_ID"] == "" {
-		platform["APPWRITE_FUNCTION_ID"] = "daraja"
+		"APPWRITE_FUNCTION_ID":           "daraja",
+		"DARAJA_DATABASE_ID":             "daraja",
+		"DARAJA_COLLECTION_ID":           "payments",
+		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
 	}
 	config, err := handler.FromEnv(func(name string) string {
-		if v, ok := platform[name]; ok {
+		if v := get(name); v != "" && name != "APPWRITE_FUNCTION_API_ENDPOINT" && name != "APPWRITE_FUNCTION_PROJECT_ID" {
 			return v
 		}
-		return get(name)
+		return values[name]
 	})
 	if err != nil {
 		text := strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT", "APPWRITE_ENDPOINT",
 			"APPWRITE_FUNCTION_PROJECT_ID", "APPWRITE_PROJECT_ID").Replace(err.Error())
 		return settings{}, fmt.Errorf("%s (set it in the environment or in %s)", text, file)
 	}
-	s := settings{config: config, key: get("APPWRITE_API_KEY")}
+	s := settings{config: config, key: get("APPWRITE_API_KEY"), get: get}
 	if s.key == "" {
-		return settings{}, fmt.Errorf("APPWRITE_API_KEY is missing (console → Overview → Integrations → API keys)")
+		return settings{}, fmt.Errorf("APPWRITE_API_KEY is missing (Console → Overview → Integrations → API keys)")
 	}
 	return s, nil
 }
@@ -89,23 +91,12 @@ func (s settings) executionLog() ([]string, error) {
 	var lines []string
 	queries := []string{`{"method":"limit","values":[100]}`}
 	for {
-		var page struct {
-			Executions []struct {
-				ID     string `json:"$id"`
-				Errors string `json:"errors"`
-			} `json:"executions"`
+		page, last, err := s.executions(queries...)
+		if err != nil || last == "" {
+			return lines, err
 		}
-		path := "/functions/" + url.PathEscape(s.config.FunctionID) + "/executions?" + url.Values{"queries[]": queries}.Encode()
-		if err := s.get(path, &page); err != nil {
-			return nil, fmt.Errorf("the function's executions: %w", err)
-		}
-		if len(page.Executions) == 0 {
-			return lines, nil
-		}
-		for _, e := range page.Executions {
-			lines = append(lines, strings.Split(e.Errors, "\n")...)
-		}
-		after, err := json.Marshal(map[string]any{"method": "cursorAfter", "values": []string{page.Executions[len(page.Executions)-1].ID}})
+		lines = append(lines, page...)
+		after, err := json.Marshal(map[string]any{"method": "cursorAfter", "values": []string{last}})
 		if err != nil {
 			return nil, err
 		}
@@ -113,27 +104,21 @@ func (s settings) executionLog() ([]string, error) {
 	}
 }
 
-// get reads one answer of the API.
-func (s settings) get(path string, into any) error {
-	req, err := http.NewRequest(http.MethodGet, s.config.Endpoint+path, nil)
-	if err != nil {
-		return err
+// executions returns the lines of the error logs of one page of executions, and
+// the id of the last of them: "" if there was none.
+func (s settings) executions(queries ...string) (lines []string, last string, err error) {
+	var page struct {
+		Executions []struct {
+			ID     string `json:"$id"`
+			Errors string `json:"errors"`
+		} `json:"executions"`
 	}
-	req.Header.Set("X-Appwrite-Project", s.config.ProjectID)
-	req.Header.Set("X-Appwrite-Key", s.key)
-	resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
-	if err != nil {
-		return err
+	path := "/functions/" + url.PathEscape(s.config.FunctionID) + "/executions?" + url.Values{"queries[]": queries}.Encode()
+	if err := s.call(http.MethodGet, path, nil, &page); err != nil {
+		return nil, "", fmt.Errorf("the function's executions: %w", err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
+	for _, e := range page.Executions {
+		lines, last = append(lines, strings.Split(e.Errors, "\n")...), e.ID
 	}
-	if resp.StatusCode != http.StatusOK {
-		var said struct{ Message, Type string }
-		_ = json.Unmarshal(body, &said)
-		return fmt.Errorf("%d %s: %s", resp.StatusCode, said.Type, said.Message)
-	}
-	return json.Unmarshal(body, into)
+	return lines, last, nil
 }

@@ -1,5 +1,6 @@
 // Package standin takes Appwrite's place on one machine: [Appwrite] is its
-// documents API and [Runtime] what its Go runtime does around a function.
+// documents API and what a deploy needs of its console's, and [Runtime] what its
+// Go runtime does around a function.
 //
 // Both are meant to be as strict as the real thing. Where Appwrite's versions
 // or databases differ, the stand-in does what is harder on the caller, so that
@@ -49,8 +50,13 @@ type Appwrite struct {
 	// the caller asked for, which breaks the models of older SDKs.
 	StringSequence bool
 
-	databases map[string]*database // never changes after New
-	functions map[string]function  // nor does this
+	// schema guards the databases, collections, functions and rules with all
+	// that is set of them. A request holds it to its end: for writing if it
+	// is one of the console's, else for reading. It is taken before mu.
+	schema    sync.RWMutex
+	databases map[string]*database
+	functions map[string]*function
+	rules     []*rule
 
 	mu           sync.Mutex // guards what follows, and the documents
 	databaseDown bool
@@ -62,13 +68,21 @@ type Appwrite struct {
 	faults   []*Fault
 	calls    []*Call
 	events   []Event
+
+	domain       string // of functions
+	buildFailure string
+	uploaded     []byte
 }
 
 // Call is one request that came in.
 type Call struct {
 	// Operation is one of create, get, replace (PATCH), upsert (PUT),
 	// delete, list, bulk update, bulk upsert, bulk delete, execute, list
-	// executions and version, or empty for a route that does not exist.
+	// executions and version. For the rest it is the method and the kind of
+	// resource, as in "POST attributes", where the kinds are databases,
+	// collections, attributes, indexes, functions, variables, deployments,
+	// executions (of one), rules and console. "PATCH deployments" makes one
+	// active. It is empty for a route that does not exist.
 	Operation string
 	Method    string
 	Path      string // as sent, without the query
@@ -97,13 +111,20 @@ func New(schema []byte) (*Appwrite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standin: schema: %w", err)
 	}
+	a := NewEmpty()
+	a.databases, a.functions = databases, functions
+	return a, nil
+}
+
+// NewEmpty returns a server without databases, collections or functions.
+func NewEmpty() *Appwrite {
 	return &Appwrite{
 		Version:   defaultVersion,
-		databases: databases,
-		functions: functions,
+		databases: map[string]*database{},
+		functions: map[string]*function{},
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
-	}, nil
+	}
 }
 
 // AddKey makes key an API key with these scopes.
@@ -237,6 +258,9 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 type route struct {
 	operation                string // empty: no such route
 	database, collection, id string
+
+	console *consoleRoute     // nil for the routes of documents
+	vars    map[string]string // of console's path
 }
 
 // route reads the path as Appwrite's router does, which drops empty segments:
@@ -250,7 +274,7 @@ func (a *Appwrite) route(r *http.Request) route {
 		return route{operation: executionsOperation(r.Method), id: s[2]}
 	}
 	if len(s) < 6 || s[0] != "v1" || s[1] != "databases" || s[3] != "collections" || s[5] != "documents" {
-		return route{}
+		return findConsoleRoute(r.Method, s)
 	}
 	rt := route{database: s[2], collection: s[4]}
 	switch len(s) {
@@ -318,24 +342,28 @@ func executionsOperation(method string) string {
 	return ""
 }
 
-// scope is what an API key needs for an operation. The newer rows.* scopes do
-// not open the routes of documents.
-func scope(operation string) string {
-	switch operation {
-	case "get", "list":
-		return "documents.read"
-	case "execute":
-		return "execution.write"
-	case "list executions":
-		return "execution.read"
+// scopes are what an API key needs one of for an operation. The newer rows.*
+// scopes do not open the routes of documents.
+func (rt route) scopes() []string {
+	if rt.console != nil {
+		return rt.console.scopes()
 	}
-	return "documents.write"
+	switch rt.operation {
+	case "get", "list":
+		return []string{"documents.read"}
+	case "execute":
+		return []string{"execution.write"}
+	case "list executions":
+		return []string{"execution.read"}
+	}
+	return []string{"documents.write"}
 }
 
-// A request is one call of the documents API on its way through a handler.
+// A request is one call of the API on its way through a handler.
 type request struct {
 	route
 	http   *http.Request
+	body   []byte
 	params map[string]any // the JSON body; empty if it was not JSON
 	caller caller
 }
@@ -347,14 +375,21 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 		return a.failure(&apiError{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."})
 	case "version":
 		return reply{status: http.StatusOK, body: map[string]any{"version": a.Version}}
+	case "GET console":
+		// This is asked of another project, the console's own, where no
+		// API key counts, only the cookie of somebody who is logged in.
+		return a.failure(missingScope("User (role: guests)", []string{"projects.read"}))
 	}
-	caller, err := a.authenticate(r, scope(rt.operation))
+	caller, err := a.authenticate(r, rt.scopes())
 	if err != nil {
 		return a.failure(err)
 	}
-	q := &request{rt, r, decodeBody(r, body), caller}
+	q := &request{rt, r, body, decodeBody(r, body), caller}
 	handle := a.documents
-	if strings.HasPrefix(r.URL.Path, "/v1/functions/") {
+	switch {
+	case rt.console != nil:
+		handle = a.console
+	case strings.HasPrefix(r.URL.Path, "/v1/functions/"):
 		handle = a.executions
 	}
 	rep, err := handle(q)
@@ -365,6 +400,8 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 }
 
 func (a *Appwrite) executions(q *request) (reply, error) {
+	a.schema.RLock()
+	defer a.schema.RUnlock()
 	if _, ok := a.functions[q.id]; !ok {
 		return reply{}, a.notFound("function", q.id)
 	}
@@ -381,6 +418,8 @@ func (a *Appwrite) documents(q *request) (reply, error) {
 	if down {
 		return reply{}, &apiError{500, "general_unknown", "Server Error"}
 	}
+	a.schema.RLock()
+	defer a.schema.RUnlock()
 	switch q.operation {
 	case "create":
 		return a.create(q)
@@ -469,9 +508,9 @@ func (c caller) roles() []string {
 	return []string{"any", "users", "users/unverified", user, user + "/unverified"}
 }
 
-// authenticate finds out who sent r and whether the caller's key has the scope.
-// Sessions and guests have the scopes of the documents API by their role.
-func (a *Appwrite) authenticate(r *http.Request, scope string) (caller, error) {
+// authenticate finds out who sent r and whether the caller's key has one of the
+// scopes. Sessions and guests have those of the documents API by their role.
+func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error) {
 	project := r.Header.Get("X-Appwrite-Project")
 	if project == "" {
 		return caller{}, &apiError{403, "general_access_forbidden", "Access to this API is forbidden."}
@@ -482,9 +521,12 @@ func (a *Appwrite) authenticate(r *http.Request, scope string) (caller, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := r.Header.Get("X-Appwrite-Key")
-	scopes, known := a.keys[key]
+	has, known := a.keys[key]
 	if known && key != "" {
-		return caller{key: true}, checkScope(scopes, scope, r.Host)
+		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
+			return caller{}, missingScope(fmt.Sprintf("app.%s@service.%s (role: applications)", ProjectID, r.Host), scopes)
+		}
+		return caller{key: true}, nil
 	}
 	kind, _, prefixed := strings.Cut(key, "_")
 	switch {
@@ -501,11 +543,8 @@ func (a *Appwrite) authenticate(r *http.Request, scope string) (caller, error) {
 	return caller{user: a.sessions[r.Header.Get("X-Appwrite-Session")]}, nil
 }
 
-func checkScope(scopes []string, scope, host string) error {
-	if slices.Contains(scopes, scope) {
-		return nil
-	}
-	message := fmt.Sprintf("app.%s@service.%s (role: applications) missing scopes ([%q])", ProjectID, host, scope)
+func missingScope(who string, scopes []string) error {
+	message := who + ` missing scopes (["` + strings.Join(scopes, `","`) + `"])`
 	return &apiError{401, "general_unauthorized_scope", message}
 }
 
@@ -526,7 +565,7 @@ func invalidParam(name, reason string) error {
 	return &apiError{400, "general_argument_invalid", fmt.Sprintf("Invalid `%s` param: %s", name, reason)}
 }
 
-// notFound is the error for a project, database, collection or document.
+// notFound is the error for something of that kind, such as a document.
 func (a *Appwrite) notFound(kind, id string) error {
 	name := strings.ToUpper(kind[:1]) + kind[1:]
 	return &apiError{404, kind + "_not_found", fmt.Sprintf("%s with the requested ID%s could not be found.", name, a.quoted(id))}
@@ -558,7 +597,7 @@ func errorBody(e *apiError, version string) map[string]any {
 type reply struct {
 	status int
 	header map[string]string
-	body   any // nil for none
+	body   any // JSON, or bytes that go out as they are, or nil for none
 }
 
 func (rep reply) write(w http.ResponseWriter) {
@@ -567,6 +606,11 @@ func (rep reply) write(w http.ResponseWriter) {
 	}
 	if rep.body == nil {
 		w.WriteHeader(rep.status)
+		return
+	}
+	if b, ok := rep.body.([]byte); ok {
+		w.WriteHeader(rep.status)
+		w.Write(b)
 		return
 	}
 	b, err := json.Marshal(rep.body)

@@ -26,6 +26,8 @@ type Document struct {
 
 // Document returns what is stored under an id, in whatever case it is spelt.
 func (a *Appwrite) Document(database, collection, id string) (Document, bool) {
+	a.schema.RLock()
+	defer a.schema.RUnlock()
 	c := a.stored(database, collection)
 	if c == nil {
 		return Document{}, false
@@ -41,6 +43,8 @@ func (a *Appwrite) Document(database, collection, id string) (Document, bool) {
 
 // Documents returns what is stored in a collection, in order of creation.
 func (a *Appwrite) Documents(database, collection string) []Document {
+	a.schema.RLock()
+	defer a.schema.RUnlock()
 	c := a.stored(database, collection)
 	if c == nil {
 		return nil

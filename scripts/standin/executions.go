@@ -27,6 +27,10 @@ type Execution struct {
 	// Status and what was logged are there once it has run.
 	Status       int
 	Logs, Errors string
+
+	// Trigger is http for a request to the function's domain. Empty is
+	// schedule.
+	Trigger string `json:"-"`
 }
 
 // A Clock is the time plus what was added by hand.
@@ -203,8 +207,9 @@ func (q *request) execution(now time.Time) (Execution, error) {
 	return e, nil
 }
 
-// listExecutions is GET /functions/{id}/executions, with the queries limit and
-// cursorAfter.
+// listExecutions is GET /functions/{id}/executions, with the queries limit,
+// cursorAfter, and orderAsc and orderDesc, whose attribute is taken for the time
+// of creation.
 func (a *Appwrite) listExecutions(q *request) (reply, error) {
 	if !q.caller.key {
 		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
@@ -215,27 +220,34 @@ func (a *Appwrite) listExecutions(q *request) (reply, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	limit, ran := defaultLimit, a.ran
+	ran := slices.Clone(a.ran)
+	limit, total := defaultLimit, len(ran)
+	if slices.ContainsFunc(queries, func(query query) bool { return query.method == "orderDesc" }) {
+		slices.Reverse(ran)
+	}
 	for _, query := range queries {
+		if query.method == "orderAsc" || query.method == "orderDesc" {
+			continue
+		}
 		if len(query.values) != 1 {
 			return reply{}, invalidQuery("one value is needed")
 		}
 		n, _ := query.values[0].(int64)
-		after := slices.IndexFunc(a.ran, func(e Execution) bool { return e.ID == query.values[0] })
+		after := slices.IndexFunc(ran, func(e Execution) bool { return e.ID == query.values[0] })
 		switch {
 		case query.method == "limit" && n > 0:
 			limit = int(n)
 		case query.method == "cursorAfter" && after >= 0:
-			ran = a.ran[after+1:]
+			ran = ran[after+1:]
 		default:
-			return reply{}, invalidQuery("the stand-in knows limit and cursorAfter")
+			return reply{}, invalidQuery("the stand-in knows limit, cursorAfter and order")
 		}
 	}
 	executions := []any{}
 	for _, e := range ran[:min(limit, len(ran))] {
 		executions = append(executions, e.render())
 	}
-	return reply{status: http.StatusOK, body: map[string]any{"total": min(len(a.ran), maxTotal), "executions": executions}}, nil
+	return reply{status: http.StatusOK, body: map[string]any{"total": min(total, maxTotal), "executions": executions}}, nil
 }
 
 func (e Execution) render() map[string]any {
@@ -247,33 +259,8 @@ func (e Execution) render() map[string]any {
 		status = "failed"
 	}
 	return map[string]any{
-		"$id": e.ID, "functionId": e.Function, "trigger": "schedule", "status": status,
+		"$id": e.ID, "functionId": e.Function, "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
 		"requestMethod": e.Method, "requestPath": e.Path, "responseStatusCode": e.Status,
 		"logs": e.Logs, "errors": e.Errors, "scheduledAt": e.ScheduledAt.Format(timeLayout),
 	}
-}
-
-// A function is one of the schema's.
-type function struct {
-	ID      string   `json:"$id"`
-	Execute []string `json:"execute"`
-	Scopes  []string `json:"scopes"`
-}
-
-func (f function) mayExecute(c caller) bool {
-	return c.key || slices.ContainsFunc(c.roles(), func(role string) bool { return slices.Contains(f.Execute, role) })
-}
-
-func readFunctions(schema []byte) (map[string]function, error) {
-	var file struct {
-		Functions []function `json:"functions"`
-	}
-	if err := json.Unmarshal(schema, &file); err != nil {
-		return nil, err
-	}
-	functions := map[string]function{}
-	for _, f := range file.Functions {
-		functions[f.ID] = f
-	}
-	return functions, nil
 }

@@ -44,7 +44,7 @@ func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Resp
 	}
 	m := &Machine{Appwrite: appwrite, Clock: &Clock{}}
 	appwrite.Now = m.Clock.Now
-	appwrite.AddKey(FunctionKey, appwrite.functions[FunctionID].Scopes...)
+	appwrite.AddKey(FunctionKey, appwrite.functionScopes(FunctionID)...)
 	m.Runtime = &Runtime{Main: main, Key: FunctionKey, Logs: m.log}
 	api, err := m.serve(appwritePort, m.Appwrite)
 	if err != nil {

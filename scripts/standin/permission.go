@@ -35,9 +35,15 @@ func alphanumeric(b byte) bool {
 // "0" is no id, neither for a document that is created nor for a user.
 func empty(s string) bool { return s == "" || s == "0" }
 
-// permissionsParam checks the permissions of a request and spells them out:
-// write stands for update and delete. Nil means that there were none.
+// permissionsParam checks the permissions that a request gives a document and
+// spells them out: write stands for update and delete. Nil means that there were
+// none.
 func permissionsParam(v any) ([]string, error) {
+	return readPermissions(v, "read", "update", "delete", "write")
+}
+
+// readPermissions checks permissions that begin with one of the allowed words.
+func readPermissions(v any, allowed ...string) ([]string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -54,13 +60,16 @@ func permissionsParam(v any) ([]string, error) {
 		if !ok {
 			return nil, badPermission("Every permission must be of type string.")
 		}
-		action, role, err := parsePermission(s)
+		action, role, err := parsePermission(s, allowed)
 		if err != nil {
 			return nil, err
 		}
 		actions := []string{action}
 		if action == "write" {
 			actions = []string{"update", "delete"}
+			if slices.Contains(allowed, "create") {
+				actions = []string{"create", "update", "delete"}
+			}
 		}
 		for _, action := range actions {
 			if p := action + `("` + role + `")`; !slices.Contains(permissions, p) {
@@ -73,7 +82,7 @@ func permissionsParam(v any) ([]string, error) {
 
 // parsePermission takes apart a document's permission such as
 // read("user:ada").
-func parsePermission(s string) (action, role string, err error) {
+func parsePermission(s string, allowed []string) (action, role string, err error) {
 	switch {
 	case s == "*":
 		return "", "", badPermission(`Wildcard permission "*" has been replaced. Use "any" instead.`)
@@ -81,7 +90,6 @@ func parsePermission(s string) (action, role string, err error) {
 		return "", "", badPermission(`Permissions using the "role:" prefix have been replaced. Use "users", "guests", or "any" instead.`)
 	}
 	action, rest, found := strings.Cut(s, `("`)
-	allowed := []string{"read", "update", "delete", "write"}
 	if !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(s, a) }) {
 		return "", "", badPermission(`Permission "%s" is not allowed. Must be one of: %s.`, s, strings.Join(allowed, ", "))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -15,13 +16,17 @@ var errNUL = errors.New("NUL in a string")
 
 // A database is one of the schema's databases.
 type database struct {
-	enabled     bool
-	collections map[string]*collection
+	id, name         string
+	created, updated time.Time
+	enabled          bool
+	collections      map[string]*collection
 }
 
 // A collection is one of the schema's collections and the documents in it.
 type collection struct {
 	database, id     string
+	name             string
+	created, updated time.Time
 	enabled          bool
 	documentSecurity bool
 	permissions      []string
@@ -47,7 +52,10 @@ type attribute struct {
 	Max      *float64 `json:"max"`
 	Default  any      `json:"default"`
 
-	low, high int64 // of an integer
+	least, most int64 // of an integer, as declared
+	low, high   int64 // what its column takes of that
+
+	created, updated time.Time
 }
 
 // UnmarshalJSON reads the limits of an integer without loss: the default ones
@@ -64,17 +72,23 @@ func (at *attribute) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &limits); err != nil {
 		return err
 	}
-	at.low, at.high = math.MinInt64, math.MaxInt64
-	if limits.Max != nil {
-		at.high = *limits.Max
-	}
-	if at.high <= math.MaxInt32 { // the column is then a 32-bit one
-		at.low = math.MinInt32
-	}
-	if limits.Min != nil {
-		at.low = max(at.low, *limits.Min)
-	}
+	at.limit(limits.Min, limits.Max)
 	return nil
+}
+
+// limit sets the limits of an integer; nil is none.
+func (at *attribute) limit(least, most *int64) {
+	at.least, at.most = math.MinInt64, math.MaxInt64
+	if least != nil {
+		at.least = *least
+	}
+	if most != nil {
+		at.most = *most
+	}
+	at.low, at.high = at.least, at.most
+	if at.high <= math.MaxInt32 { // the column is then a 32-bit one
+		at.low = max(at.low, math.MinInt32)
+	}
 }
 
 // readSchema reads the databases and collections of an appwrite.json.
@@ -82,11 +96,13 @@ func readSchema(schema []byte) (map[string]*database, error) {
 	var file struct {
 		Databases []struct {
 			ID      string `json:"$id"`
+			Name    string `json:"name"`
 			Enabled bool   `json:"enabled"`
 		} `json:"databases"`
 		Collections []struct {
 			ID               string      `json:"$id"`
 			DatabaseID       string      `json:"databaseId"`
+			Name             string      `json:"name"`
 			Enabled          bool        `json:"enabled"`
 			DocumentSecurity bool        `json:"documentSecurity"`
 			Permissions      []string    `json:"$permissions"`
@@ -99,7 +115,7 @@ func readSchema(schema []byte) (map[string]*database, error) {
 	}
 	databases := map[string]*database{}
 	for _, d := range file.Databases {
-		databases[d.ID] = &database{enabled: d.Enabled, collections: map[string]*collection{}}
+		databases[d.ID] = &database{id: d.ID, name: d.Name, enabled: d.Enabled, collections: map[string]*collection{}}
 	}
 	for _, c := range file.Collections {
 		db := databases[c.DatabaseID]
@@ -117,6 +133,7 @@ func readSchema(schema []byte) (map[string]*database, error) {
 		db.collections[c.ID] = &collection{
 			database:         c.DatabaseID,
 			id:               c.ID,
+			name:             c.Name,
 			enabled:          c.Enabled,
 			documentSecurity: c.DocumentSecurity,
 			permissions:      c.Permissions,

@@ -1,0 +1,593 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/handler"
+	"openruntimes/handler/scripts/standin"
+)
+
+// TestMain runs the tests where the command runs, in the project's own folder, and
+// more at once than there are processors: they wait for builds.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+var allScopes = []string{"databases.read", "databases.write", "collections.read", "collections.write", "documents.read", "documents.write",
+	"functions.read", "functions.write", "execution.read", "rules.read", "rules.write"}
+
+// cloud is an Appwrite without anything in it, and the domain of a function to
+// come.
+type cloud struct {
+	*standin.Appwrite
+	t       *testing.T
+	env     map[string]string
+	allowed atomic.Int64 // calls of the command that are answered, before everything breaks off
+	made    atomic.Int64 // calls so far
+}
+
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	c := &cloud{Appwrite: standin.NewEmpty(), t: t}
+	c.allowed.Store(1 << 40)
+	c.AddKey("standard_deployer", allScopes...)
+	c.AddSession("session-of-amina", "amina")
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		functions := strings.HasPrefix(r.Header.Get("X-Appwrite-Key"), "ephemeral_") // and not the command's
+		if !functions && c.made.Add(1) > c.allowed.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		c.Appwrite.ServeHTTP(w, r)
+	}))
+	t.Cleanup(api.Close)
+	serve := func(ctx openruntimes.Context, getenv func(string) string) openruntimes.Response {
+		config, _ := handler.FromEnv(getenv)
+		return config.Serve(ctx)
+	}
+	domain := httptest.NewServer(c.Domain("daraja", serve, api.URL+"/v1"))
+	t.Cleanup(domain.Close)
+	c.env = map[string]string{
+		"APPWRITE_ENDPOINT": api.URL + "/v1", "APPWRITE_PROJECT_ID": standin.ProjectID, "APPWRITE_API_KEY": "standard_deployer",
+		"APPWRITE_FUNCTION_DOMAIN": strings.TrimPrefix(domain.URL, "http://"),
+		"APPWRITE_TEST_USER":       "amina", "APPWRITE_TEST_SESSION": "session-of-amina",
+	}
+	return c
+}
+
+// project is the command's, with an upload that needs no CLI.
+func (c *cloud) project(onlyLook bool) *project {
+	c.t.Helper()
+	s, err := readSettings(func(name string) string { return c.env[name] }, "no such file")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p, err := newProject(s)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p.onlyLook, p.pause, p.push = onlyLook, 2*time.Millisecond, func(p *project) (string, error) {
+		files, err := deployed()
+		if err != nil {
+			return "", err
+		}
+		return "uploaded", upload(p, files, true)
+	}
+	return p
+}
+
+// run goes through everything once and returns what was printed.
+func (c *cloud) run(onlyLook bool) (string, error) {
+	c.t.Helper()
+	var out strings.Builder
+	err := c.project(onlyLook).goThrough(report{&out, false})
+	return out.String(), err
+}
+
+// deploy must succeed.
+func (c *cloud) deploy() string {
+	c.t.Helper()
+	out, err := c.run(false)
+	if err != nil {
+		c.t.Fatalf("deploy: %v\n%s", err, out)
+	}
+	return out
+}
+
+// upload makes a deployment of these files.
+func upload(p *project, files map[string][]byte, activate bool) error {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	form.WriteField("entrypoint", "main.go")
+	form.WriteField("activate", fmt.Sprint(activate))
+	part, err := form.CreateFormFile("code", "code.tar.gz")
+	if err != nil {
+		return err
+	}
+	zipped := gzip.NewWriter(part)
+	archive := tar.NewWriter(zipped)
+	for name, content := range files {
+		archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg})
+		archive.Write(content)
+	}
+	if err := errors.Join(archive.Close(), zipped.Close(), form.Close()); err != nil {
+		return err
+	}
+	req, err := http.NewRequest(http.MethodPost, p.config.Endpoint+p.functionPath()+"/deployments", &body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	req.Header.Set("X-Appwrite-Project", p.config.ProjectID)
+	req.Header.Set("X-Appwrite-Key", p.key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode > 299 {
+		answer, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("%d %s", resp.StatusCode, answer)
+	}
+	return nil
+}
+
+// TestDeploy: from nothing to live in one run, after which nothing is left to do.
+func TestDeploy(t *testing.T) {
+	c := newCloud(t)
+	if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG  database: there is no database daraja.\n       Mend: go run ./scripts/deploy    or Console → Databases") {
+		t.Errorf("-check of an empty project = %v\n%s", err, out)
+	}
+	out := c.deploy()
+	for _, line := range []string{"ok     key scopes\n", "fixed  database: ", "fixed  collection of payments: ", "fixed  attributes of disbursements: ", "fixed  function: ",
+		"fixed  variables: ", "fixed  domain: ", "fixed  code: nothing is deployed", "ok     health: version " + handler.Version,
+		"ok     self-test: posted, stored, read by its user, hidden from a guest, refused without the secret, logged, removed"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %q in\n%s", line, out)
+		}
+	}
+	if len(c.Documents("daraja", "payments")) != 0 {
+		t.Error("the self-test left a document behind")
+	}
+
+	c.Reset()
+	again := c.deploy()
+	if strings.Contains(again, "fixed") {
+		t.Errorf("a second run mended something:\n%s", again)
+	}
+	for _, call := range c.Calls() {
+		changes := call.Method != http.MethodGet && call.Status < 300
+		if selfTest := call.Operation == "create" || call.Operation == "delete"; changes && !selfTest {
+			t.Errorf("a second run changed something: %s %s", call.Method, call.Path)
+		}
+	}
+	if out, err := c.run(true); err != nil {
+		t.Errorf("-check = %v\n%s", err, out)
+	}
+}
+
+// TestReport is what is printed at the end, and for machines.
+func TestReport(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	s := c.project(true).settings
+	var out strings.Builder
+	if err := deploy(s, report{&out, false}, true); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`\nLive\. In the app:  callbackDomain: "http://127\.0\.0\.1:\d+/[0-9a-f]{32}"\n$`).MatchString(out.String()) {
+		t.Errorf("it ends with\n%s", &out)
+	}
+	out.Reset()
+	if err := deploy(s, report{&out, true}, true); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, line := range lines {
+		var r result
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Result != "ok" || r.Check == "" {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if len(lines) != len(checks) {
+		t.Errorf("%d lines, want one for each of %d checks", len(lines), len(checks))
+	}
+}
+
+// TestFaults breaks one thing after another: it is named, mended, and right again.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	const payments, disbursements, function = "/databases/daraja/collections/payments", "/databases/daraja/collections/disbursements", "/functions/daraja"
+	type body = map[string]any
+	faults := []struct {
+		name         string
+		method, path string
+		body         body
+		want         string // in the line of -check
+	}{
+		{"documentSecurity", "PUT", payments, body{"name": "payments"}, "documentSecurity of payments is off: nobody but the server can read a document"},
+		{"permissions", "PUT", disbursements, body{"name": "d", "documentSecurity": true, "permissions": []string{`read("any")`}}, `disbursements has the permissions read("any")`},
+		{"collection disabled", "PUT", payments, body{"name": "p", "documentSecurity": true, "enabled": false}, "payments is disabled"},
+		{"collection gone", "DELETE", payments, nil, "there is no collection payments: nothing can be stored"},
+		{"database gone", "DELETE", "/databases/daraja", nil, "there is no database daraja"},
+		{"attribute gone", "DELETE", payments + "/attributes/mpesaTimestamp", nil, "mpesaTimestamp is missing: Appwrite refuses documents of payments"},
+		{"attribute too short", "PATCH", payments + "/attributes/string/failureReason", body{"required": false, "default": nil, "size": 20}, "failureReason holds 20 characters, not 255"},
+		{"attribute required", "PATCH", payments + "/attributes/string/receipt", body{"required": true, "default": nil}, "receipt is required, and not every document has it"},
+		{"attribute bounded", "PATCH", disbursements + "/attributes/integer/amount", body{"required": false, "default": nil, "min": 0, "max": 1000}, "amount is bounded from 0 to 1000"},
+		{"function gone", "DELETE", function, nil, "there is no function daraja"},
+		{"function disabled", "PUT", function, functionWith("enabled", false), "it is disabled: Safaricom gets an error and every payment is lost"},
+		{"execute access", "PUT", function, functionWith("execute", []string{}), "execute access is empty: Safaricom gets 401 and every payment is lost"},
+		{"scope", "PUT", function, functionWith("scopes", []string{"documents.write", "documents.read"}), "its scopes lack execution.write"},
+		{"timeout", "PUT", function, functionWith("timeout", 15), "its timeout is 15 s, not 30"},
+		{"logging", "PUT", function, functionWith("logging", false), "logging is off: documents in UNSETTLED lines are lost"},
+	}
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.deploy()
+			if err := c.project(false).call(f.method, f.path, anyBody(f.body), nil); err != nil {
+				t.Fatal(err)
+			}
+			c.checkMended(f.want)
+		})
+	}
+}
+
+func anyBody(b map[string]any) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// functionWith is the function as it should be, but for one field.
+func functionWith(name string, value any) map[string]any {
+	f := map[string]any{"name": "daraja", "runtime": "go-1.23", "execute": []string{"any"}, "timeout": 30, "enabled": true, "logging": true,
+		"entrypoint": "main.go", "scopes": []string{"documents.read", "documents.write", "execution.write"}, "specification": "s-0.5vcpu-512mb"}
+	f[name] = value
+	return f
+}
+
+// checkMended: -check names the fault and changes nothing, deploy mends it, and
+// -check is clean.
+func (c *cloud) checkMended(want string) {
+	c.t.Helper()
+	for range 2 {
+		if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, want) || !strings.Contains(out, "\n       Mend: go run ./scripts/deploy    or Console") {
+			c.t.Fatalf("-check = %v, want %q and a mend in\n%s", err, want, out)
+		}
+	}
+	if out := c.deploy(); !regexp.MustCompile(`fixed  [a-z ]+: .*` + regexp.QuoteMeta(want)).MatchString(out) {
+		c.t.Errorf("deploy did not say that it mended %q:\n%s", want, out)
+	}
+	if out, err := c.run(true); err != nil {
+		c.t.Errorf("-check after it = %v\n%s", err, out)
+	}
+}
+
+// TestVariableFaults: what is given beats what stands there, and nothing is
+// deleted.
+func TestVariableFaults(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*cloud, *project, []variable) error
+		want   string
+	}{
+		"missing": {func(c *cloud, p *project, remote []variable) error {
+			return p.call("DELETE", "/functions/daraja/variables/"+idOf(remote, "DARAJA_DATABASE_ID"), nil, nil)
+		}, "DARAJA_DATABASE_ID is missing"},
+		"no secret": {func(c *cloud, p *project, remote []variable) error {
+			return p.call("DELETE", "/functions/daraja/variables/"+idOf(remote, "DARAJA_CALLBACK_SECRET"), nil, nil)
+		}, "there is no DARAJA_CALLBACK_SECRET: anybody can post payments"},
+		"another secret is given": {func(c *cloud, p *project, remote []variable) error {
+			c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new"
+			return nil
+		}, "DARAJA_CALLBACK_SECRET is not what was given"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.deploy()
+			p := c.project(false)
+			if err := p.call("POST", "/functions/daraja/variables", map[string]any{"key": "OF_SOMEBODY_ELSE", "value": "x"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			remote, err := p.remoteVariables()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.change(c, p, remote); err != nil {
+				t.Fatal(err)
+			}
+			c.checkMended(tt.want)
+			if remote, err = p.remoteVariables(); err != nil || idOf(remote, "OF_SOMEBODY_ELSE") == "" {
+				t.Errorf("a variable of somebody else's is gone: %v %v", remote, err)
+			}
+		})
+	}
+}
+
+func idOf(variables []variable, key string) string {
+	for _, v := range variables {
+		if v.Key == key {
+			return v.ID
+		}
+	}
+	return ""
+}
+
+// TestNoEntrypoint: only a function that was made so has none.
+func TestNoEntrypoint(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	p := c.project(false)
+	without := functionWith("functionId", "daraja")
+	delete(without, "entrypoint")
+	if err := errors.Join(p.call("DELETE", "/functions/daraja", nil, nil), p.call("POST", "/functions", without, nil)); err != nil {
+		t.Fatal(err)
+	}
+	c.checkMended("it has no entrypoint: it cannot be built")
+}
+
+// TestCodeFaults: what runs is what is here.
+func TestCodeFaults(t *testing.T) {
+	files := func(t *testing.T) map[string][]byte {
+		files, err := deployed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	t.Run("older code", func(t *testing.T) {
+		c := newCloud(t)
+		c.deploy()
+		old := files(t)
+		old["handler/settle.go"] = append(old["handler/settle.go"], "\n// older\n"...)
+		c.uploadAndWait(old, true, "ready")
+		c.checkMended("handler/settle.go differs from what is deployed")
+	})
+	t.Run("newest build failed", func(t *testing.T) {
+		c := newCloud(t)
+		c.deploy()
+		c.FailBuilds("go: module not found")
+		c.uploadAndWait(files(t), true, "failed")
+		c.FailBuilds("")
+		c.checkMended("the newest build failed")
+	})
+	t.Run("newest is not active", func(t *testing.T) {
+		c := newCloud(t)
+		c.deploy()
+		c.uploadAndWait(files(t), false, "ready")
+		c.checkMended("the newest build is not the one that is active")
+	})
+}
+
+func (c *cloud) uploadAndWait(files map[string][]byte, activate bool, status string) {
+	c.t.Helper()
+	p := c.project(false)
+	if err := upload(p, files, activate); err != nil {
+		c.t.Fatal(err)
+	}
+	err := p.wait(status, func() (bool, error) {
+		f, err := p.function()
+		return f.LatestDeploymentStatus == status, err
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestHopeless: what cannot be mended without loss is named, and ends the command.
+func TestHopeless(t *testing.T) {
+	t.Parallel()
+	type body = map[string]any
+	const attributes = "/databases/daraja/collections/payments/attributes"
+	for name, tt := range map[string]struct {
+		break_ func(*cloud, *project) error
+		want   string
+	}{
+		"attribute of another type": {func(c *cloud, p *project) error {
+			return errors.Join(p.call("DELETE", attributes+"/amount", nil, nil), p.call("POST", attributes+"/string", body{"key": "amount", "size": 20, "required": false}, nil))
+		}, "amount is of the type string, not integer"},
+		"attribute nobody knows": {func(c *cloud, p *project) error {
+			return p.call("POST", attributes+"/string", body{"key": "order", "size": 20, "required": true}, nil)
+		}, "order is required, and this function does not know it"},
+		"scopes of the key": {func(c *cloud, p *project) error {
+			c.AddKey("standard_deployer", allScopes[1:10]...)
+			return nil
+		}, "the API key lacks databases.read, rules.write"},
+		"a key that is none": {func(c *cloud, p *project) error {
+			c.env["APPWRITE_API_KEY"] = "standard_other"
+			return nil
+		}, "Appwrite does not take the key or the project: 401 user_unauthorized"},
+		"another project": {func(c *cloud, p *project) error {
+			c.env["APPWRITE_PROJECT_ID"] = "other"
+			return nil
+		}, "404 project_not_found"},
+		"another runtime": {func(c *cloud, p *project) error {
+			return errors.Join(p.call("DELETE", "/functions/daraja", nil, nil), p.call("POST", "/functions", body{"functionId": "daraja", "name": "x", "runtime": "node-22"}, nil))
+		}, "its runtime is node-22, which cannot be changed"},
+		"a malformed secret": {func(c *cloud, p *project) error {
+			remote, err := p.remoteVariables()
+			return errors.Join(err, p.call("PUT", "/functions/daraja/variables/"+idOf(remote, "DARAJA_CALLBACK_SECRET"),
+				body{"key": "DARAJA_CALLBACK_SECRET", "value": "Short", "secret": false}, nil))
+		}, "DARAJA_CALLBACK_SECRET is not 16 to 64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.deploy()
+			if err := tt.break_(c, c.project(false)); err != nil {
+				t.Fatal(err)
+			}
+			out, err := c.run(false)
+			if err == nil || !strings.Contains(out, "WRONG  ") || !strings.Contains(out, tt.want) {
+				t.Errorf("deploy = %v, want %q in\n%s", err, tt.want, out)
+			}
+		})
+	}
+}
+
+// TestBuildFails, and an upload that is refused: the CLI exits with 0 in both
+// cases, this command does not.
+func TestBuildFails(t *testing.T) {
+	c := newCloud(t)
+	c.FailBuilds("main.go:7: syntax error")
+	if out, err := c.run(false); err == nil || !strings.Contains(err.Error(), "the build failed:\nmain.go:7: syntax error") {
+		t.Errorf("deploy with a failing build = %v\n%s", err, out)
+	}
+	c.FailBuilds("")
+	c.deploy()
+
+	c = newCloud(t)
+	p := c.project(false)
+	p.push = func(*project) (string, error) { return "Everything is already up to date.", nil }
+	var out strings.Builder
+	if err := p.goThrough(report{&out, false}); err == nil || !strings.Contains(err.Error(), "nothing was uploaded. The Appwrite CLI said:\nEverything is already up to date.") {
+		t.Errorf("deploy with a refused upload = %v\n%s", err, &out)
+	}
+}
+
+// TestBrokenOff kills the command after each of its calls in turn, and runs it
+// again.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	whole := newCloud(t)
+	whole.deploy()
+	calls := whole.made.Load()
+	if calls < 60 {
+		t.Fatalf("a deploy makes %d calls, want many", calls)
+	}
+	for k := int64(0); k < calls; k++ {
+		t.Run(fmt.Sprint(k), func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.allowed.Store(k)
+			if out, err := c.run(false); err == nil && k < calls-10 { // a build is asked for more or fewer times
+				t.Fatalf("broken off after %d calls, deploy succeeded:\n%s", k, out)
+			}
+			c.allowed.Store(1 << 40)
+			c.deploy()
+			if out, err := c.run(true); err != nil {
+				t.Errorf("broken off after %d calls and run again, -check = %v\n%s", k, err, out)
+			}
+		})
+	}
+}
+
+// TestWithCLI plays it all with the published Appwrite CLI, where APPWRITE_CLI
+// names its executable: empty project to clean check, a second run that changes
+// nothing, and a build that fails.
+func TestWithCLI(t *testing.T) {
+	cli := os.Getenv("APPWRITE_CLI")
+	if cli == "" {
+		t.Log("APPWRITE_CLI is not set: the upload is this test's own")
+		return
+	}
+	c := newCloud(t)
+	c.env["APPWRITE_CLI"] = cli
+	run := func(onlyLook bool) (string, error) {
+		p := c.project(onlyLook)
+		p.push = pushWithCLI
+		var out strings.Builder
+		err := p.goThrough(report{&out, false})
+		return out.String(), err
+	}
+	if out, err := run(false); err != nil || !strings.Contains(out, "fixed  code: ") {
+		t.Fatalf("deploy = %v\n%s", err, out)
+	}
+	if source, err := unpack(c.Uploaded()); err != nil || len(c.Uploaded()) > 200<<10 || source["main.go"] == nil || source["appwrite.json"] != nil {
+		t.Errorf("%d bytes were uploaded: %v %v", len(c.Uploaded()), err, source)
+	}
+	if out, err := run(false); err != nil || strings.Contains(out, "fixed") {
+		t.Errorf("a second deploy = %v\n%s", err, out)
+	}
+	if out, err := run(true); err != nil {
+		t.Errorf("-check = %v\n%s", err, out)
+	}
+	c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new" // needs another deployment
+	c.FailBuilds("go: module not found")
+	if out, err := run(false); err == nil || !strings.Contains(err.Error(), "the build failed:\ngo: module not found") {
+		t.Errorf("deploy with a failing build = %v\n%s", err, out)
+	}
+	c.FailBuilds("")
+	if out, err := run(false); err != nil || !strings.Contains(out, "fixed  code: the newest build failed") {
+		t.Errorf("deploy after it = %v\n%s", err, out)
+	}
+	c.Inject(standin.Fault{Operation: "POST deployments", Reply: standin.Status(403, "general_resource_blocked", "blocked")})
+	c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-newer"
+	if out, err := run(false); err == nil || !strings.Contains(err.Error(), "nothing was uploaded. The Appwrite CLI said:") {
+		t.Errorf("deploy with a refused upload = %v\n%s", err, out)
+	}
+}
+
+// TestDomainNames: on Cloud a domain is made up, elsewhere it must be given.
+func TestDomainNames(t *testing.T) {
+	c := newCloud(t)
+	c.env["APPWRITE_FUNCTION_DOMAIN"] = ""
+	if out, err := c.run(false); err == nil || !strings.Contains(err.Error(), "set APPWRITE_FUNCTION_DOMAIN to a domain that leads to this server") {
+		t.Errorf("deploy without a domain = %v\n%s", err, out)
+	}
+	p := c.project(false)
+	p.domain = "x.fra.appwrite.run"
+	if got := p.url("/s"); got != "https://x.fra.appwrite.run/s" {
+		t.Errorf("url = %s, want TLS", got)
+	}
+}
+
+// TestSource is small, holds nothing but what the function needs, and builds by
+// itself.
+func TestSource(t *testing.T) {
+	files, err := deployed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	size := 0
+	for name, content := range files {
+		size += len(content)
+		if !regexp.MustCompile(`^(go\.(mod|sum)|main\.go|(handler|parse)/[a-z0-9]+\.go)$`).MatchString(name) || strings.HasSuffix(name, "_test.go") {
+			t.Errorf("%s would be deployed", name)
+		}
+		if err := os.MkdirAll(dir+"/"+name[:max(0, strings.LastIndex(name, "/"))], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/"+name, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if size > 200<<10 {
+		t.Errorf("%d bytes would be deployed, want at most 200 KiB", size)
+	}
+	build := exec.Command("go", "build", "./...")
+	build.Dir = dir
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Errorf("what is deployed does not build: %v\n%s", err, output)
+	}
+}

@@ -1,0 +1,567 @@
+package standin
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+)
+
+const consoleKey = "standard_console"
+
+var consoleScopes = []string{
+	"databases.read", "databases.write", "collections.read", "collections.write", "functions.read", "functions.write",
+	"rules.read", "rules.write", "execution.read", "execution.write", "documents.read", "documents.write",
+}
+
+// A console calls the API of a with consoleKey.
+type console struct {
+	t *testing.T
+	a *Appwrite
+}
+
+// newConsole returns one whose server is empty.
+func newConsole(t *testing.T) console {
+	a := NewEmpty()
+	a.AddKey(consoleKey, consoleScopes...)
+	return console{t, a}
+}
+
+// call sends a JSON body and returns the status and the body of the answer,
+// with numbers as they are written.
+func (c console) call(method, path, body string) (int, map[string]any) {
+	c.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return c.send(r)
+}
+
+func (c console) send(r *http.Request) (int, map[string]any) {
+	c.t.Helper()
+	r.Header.Set("X-Appwrite-Project", ProjectID)
+	r.Header.Set("X-Appwrite-Key", consoleKey)
+	w := httptest.NewRecorder()
+	c.a.ServeHTTP(w, r)
+	if w.Body.Len() == 0 {
+		return w.Code, nil
+	}
+	var body map[string]any
+	d := json.NewDecoder(w.Body)
+	d.UseNumber()
+	if err := d.Decode(&body); err != nil {
+		c.t.Fatalf("%s %s: %v", r.Method, r.URL, err)
+	}
+	return w.Code, body
+}
+
+// ok is a call that must succeed.
+func (c console) ok(method, path, body string) map[string]any {
+	c.t.Helper()
+	status, got := c.call(method, path, body)
+	if status >= 300 {
+		c.t.Fatalf("%s %s: %d %v", method, path, status, got)
+	}
+	return got
+}
+
+// payments makes a collection with three attributes.
+func (c console) payments() {
+	c.t.Helper()
+	c.ok("POST", "/v1/databases", `{"databaseId":"d","name":"d"}`)
+	c.ok("POST", "/v1/databases/d/collections", `{"collectionId":"c","name":"c","documentSecurity":true,"permissions":["create(\"any\")"]}`)
+	const attributes = "/v1/databases/d/collections/c/attributes/"
+	c.ok("POST", attributes+"string", `{"key":"s","size":10,"required":true}`)
+	c.ok("POST", attributes+"integer", `{"key":"n","required":false,"min":-9223372036854775808,"max":9223372036854775807}`)
+	c.ok("POST", attributes+"integer", `{"key":"five","required":false,"default":5,"max":10}`)
+}
+
+// archive is a .tar.gz of files.
+func archive(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for name, content := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(w, content)
+	}
+	w.Close()
+	z.Close()
+	return b.Bytes()
+}
+
+var goodSource = map[string]string{
+	"./go.mod":     "module openruntimes/handler\n\ngo 1.23.0\n",
+	"main.go":      "package handler\n",
+	"main_test.go": "package handler_test\n",
+	"sub/sub.go":   "package sub\n",
+}
+
+// upload deploys an archive and waits for the end of its build.
+func (c console) upload(code []byte) map[string]any {
+	c.t.Helper()
+	status, d := c.send(uploadRequest(c.t, code))
+	if status != 202 || d["status"] != "waiting" {
+		c.t.Fatalf("upload: %d %v", status, d)
+	}
+	return c.built(d)
+}
+
+func (c console) built(d map[string]any) map[string]any {
+	c.t.Helper()
+	for range 500 {
+		d = c.ok("GET", "/v1/functions/f/deployments/"+d["$id"].(string), "")
+		if d["status"] == "ready" || d["status"] == "failed" {
+			return d
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	c.t.Fatalf("still %v", d["status"])
+	return nil
+}
+
+func uploadRequest(t *testing.T, code []byte) *http.Request {
+	t.Helper()
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	form.WriteField("entrypoint", "main.go")
+	form.WriteField("activate", "true")
+	part, err := form.CreateFormFile("code", "code.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.Write(code)
+	form.Close()
+	r := httptest.NewRequest("POST", "/v1/functions/f/deployments", &b)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	return r
+}
+
+func TestConsole(t *testing.T) {
+	c := newConsole(t)
+	c.payments()
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","execute":["any"],"entrypoint":"main.go"}`)
+	c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1"}`)
+	const in = "/v1/databases/d/collections/c"
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		errorType          string
+	}{
+		{"GET", "/v1/databases", "", 200, ""},
+		{"GET", "/v1/databases/d", "", 200, ""},
+		{"GET", "/v1/databases/no", "", 404, "database_not_found"},
+		{"POST", "/v1/databases", `{"databaseId":"d","name":"d"}`, 409, "database_already_exists"},
+		{"POST", "/v1/databases", `{"databaseId":"e"}`, 400, "general_argument_invalid"},
+		{"POST", "/v1/databases", `{"databaseId":"_e","name":"e"}`, 400, "general_argument_invalid"},
+		{"PUT", "/v1/databases/no", `{"name":"e"}`, 404, "database_not_found"},
+		{"POST", "/v1/databases", `{"databaseId":"unique()","name":"e"}`, 201, ""},
+		{"DELETE", "/v1/databases/no", "", 404, "database_not_found"},
+
+		{"GET", "/v1/databases/d/collections", "", 200, ""},
+		{"GET", "/v1/databases/no/collections", "", 404, "database_not_found"},
+		{"GET", "/v1/databases/d/collections/no", "", 404, "collection_not_found"},
+		{"POST", "/v1/databases/d/collections", `{"collectionId":"c","name":"c"}`, 409, "collection_already_exists"},
+		{"POST", "/v1/databases/d/collections", `{"collectionId":"x","name":"c","permissions":["drop(\"any\")"]}`, 400, "general_argument_invalid"},
+		{"POST", "/v1/databases/d/collections", `{"collectionId":"x","name":"c","permissions":["write(\"any\")"]}`, 201, ""},
+		{"DELETE", "/v1/databases/d/collections/x", "", 204, ""},
+		{"GET", in + "/indexes", "", 200, ""},
+
+		{"POST", in + "/attributes/string", `{"key":"s","size":10,"required":true}`, 409, "attribute_already_exists"},
+		{"POST", in + "/attributes/string", `{"key":"t","size":0,"required":true}`, 400, "general_argument_invalid"},
+		{"POST", in + "/attributes/string", `{"key":"t","required":true}`, 400, "general_argument_invalid"},
+		{"POST", in + "/attributes/string", `{"key":"t","size":9}`, 400, "general_argument_invalid"},
+		{"POST", in + "/attributes/string", `{"key":"t","size":9,"required":true,"default":"x"}`, 400, "attribute_default_unsupported"},
+		{"POST", in + "/attributes/string", `{"key":"t","size":1,"required":false,"default":"xx"}`, 400, "attribute_value_invalid"},
+		{"POST", in + "/attributes/integer", `{"key":"t","required":false,"min":2,"max":1}`, 400, "attribute_value_invalid"},
+		{"POST", in + "/attributes/datetime", `{"key":"t","required":false}`, 400, "general_argument_invalid"},
+		{"POST", in + "/attributes/boolean", `{"key":"b","required":false}`, 202, ""},
+		{"POST", in + "/attributes/float", `{"key":"x","required":false,"min":0}`, 202, ""},
+		{"PATCH", in + "/attributes/integer/s", `{"required":true,"default":null}`, 400, "attribute_type_invalid"},
+		{"PATCH", in + "/attributes/string/no", `{"required":true,"default":null}`, 404, "attribute_not_found"},
+		{"PATCH", in + "/attributes/string/s", `{"required":true,"default":null,"size":12}`, 200, ""},
+		{"PATCH", in + "/attributes/integer/five", `{"required":false,"default":6}`, 200, ""},
+		{"PATCH", in + "/attributes/integer/five", `{"required":false,"default":11}`, 400, "attribute_value_invalid"},
+		{"GET", in + "/attributes/s", "", 200, ""},
+		{"DELETE", in + "/attributes/no", "", 404, "attribute_not_found"},
+
+		{"GET", "/v1/functions", "", 200, ""},
+		{"GET", "/v1/functions/no", "", 404, "function_not_found"},
+		{"POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23"}`, 409, "function_already_exists"},
+		{"POST", "/v1/functions", `{"functionId":"g","name":"f"}`, 400, "general_argument_invalid"},
+		{"POST", "/v1/functions", `{"functionId":"g","name":"f","runtime":"go-1.22"}`, 400, "general_argument_invalid"},
+		{"PUT", "/v1/functions/f", `{"name":"f","timeout":901}`, 400, "general_argument_invalid"},
+		{"PUT", "/v1/functions/f", `{"name":"f","execute":["anybody"]}`, 400, "general_argument_invalid"},
+		{"PUT", "/v1/functions/f", `{"name":"f","scopes":["documents"]}`, 400, "general_argument_invalid"},
+		{"PUT", "/v1/functions/f", `{}`, 400, "general_argument_invalid"},
+
+		{"GET", "/v1/functions/f/variables", "", 200, ""},
+		{"POST", "/v1/functions/f/variables", `{"key":"A","value":"2"}`, 409, "variable_already_exists"},
+		{"POST", "/v1/functions/no/variables", `{"key":"A","value":"2"}`, 404, "function_not_found"},
+		{"PUT", "/v1/functions/f/variables/no", `{"key":"A"}`, 404, "variable_not_found"},
+		{"GET", "/v1/functions/f/deployments", "", 200, ""},
+		{"GET", "/v1/functions/f/deployments/no", "", 404, "deployment_not_found"},
+		{"PATCH", "/v1/functions/f/deployment", `{"deploymentId":"no"}`, 404, "deployment_not_found"},
+		{"POST", "/v1/functions/f/deployments", `{}`, 400, "general_argument_invalid"},
+		{"GET", "/v1/functions/f/executions/no", "", 404, "execution_not_found"},
+
+		{"GET", "/v1/proxy/rules", "", 200, ""},
+		{"POST", "/v1/proxy/rules/function", `{"domain":"f.localhost","functionId":"no"}`, 404, "rule_resource_not_found"},
+		{"POST", "/v1/proxy/rules/function", `{"domain":"f.localhost","functionId":"f"}`, 201, ""},
+		{"POST", "/v1/proxy/rules/function", `{"domain":"f.localhost","functionId":"f"}`, 409, "rule_already_exists"},
+		{"GET", "/v1/proxy/rules/no", "", 404, "rule_not_found"},
+		{"GET", "/v1/console/variables", "", 401, "general_unauthorized_scope"},
+		{"GET", "/v1/console/no", "", 404, "general_route_not_found"},
+		{"DELETE", "/v1/databases/d", "", 204, ""},
+		{"GET", in, "", 404, "database_not_found"},
+	} {
+		status, body := c.call(test.method, test.path, test.body)
+		errorType, _ := body["type"].(string)
+		if status < 400 {
+			errorType = ""
+		}
+		if status != test.status || errorType != test.errorType {
+			t.Errorf("%s %s %s: %d %v, want %d %s", test.method, test.path, test.body, status, body, test.status, test.errorType)
+		}
+	}
+}
+
+func TestConsoleScopes(t *testing.T) {
+	for _, test := range []struct{ method, path, scope string }{
+		{"GET", "/v1/databases", "databases.read"},
+		{"POST", "/v1/databases", "databases.write"},
+		{"GET", "/v1/databases/d/collections", "collections.read"},
+		{"PUT", "/v1/databases/d/collections/c", "collections.write"},
+		{"GET", "/v1/databases/d/collections/c/attributes", "collections.read"},
+		{"GET", "/v1/databases/d/collections/c/attributes", "attributes.read"},
+		{"DELETE", "/v1/databases/d/collections/c/attributes/k", "attributes.write"},
+		{"GET", "/v1/functions", "functions.read"},
+		{"POST", "/v1/functions/f/variables", "functions.write"},
+		{"PATCH", "/v1/functions/f/deployment", "functions.write"},
+		{"GET", "/v1/proxy/rules", "rules.read"},
+		{"POST", "/v1/proxy/rules/function", "rules.write"},
+		{"GET", "/v1/functions/f/executions/e", "execution.read"},
+	} {
+		for _, has := range []bool{false, true} {
+			c := newConsole(t)
+			scopes := []string{"documents.read", "documents.write"}
+			if has {
+				scopes = []string{test.scope}
+			}
+			c.a.AddKey(consoleKey, scopes...)
+			_, body := c.call(test.method, test.path, "")
+			if missing := body["type"] == "general_unauthorized_scope"; missing == has {
+				t.Errorf("%s %s with %v: %v", test.method, test.path, scopes, body)
+			}
+		}
+		c := newConsole(t)
+		r := httptest.NewRequest(test.method, test.path, nil)
+		r.Header.Set("X-Appwrite-Project", ProjectID)
+		w := httptest.NewRecorder()
+		if c.a.ServeHTTP(w, r); w.Code != 401 {
+			t.Errorf("%s %s without a key: %d", test.method, test.path, w.Code)
+		}
+	}
+}
+
+func TestConsoleList(t *testing.T) {
+	c := newConsole(t)
+	c.payments()
+	got := c.ok("GET", `/v1/databases/d/collections/c/attributes?queries[0]={"method":"limit","values":[1]}&queries[1]={"method":"offset","values":[1]}`, "")
+	page := got["attributes"].([]any)
+	if fmt.Sprint(got["total"]) != "3" || len(page) != 1 || page[0].(map[string]any)["key"] != "n" {
+		t.Errorf("got %v", got)
+	}
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23"}`)
+	c.a.SetDomain("functions.localhost")
+	first := c.ok("POST", "/v1/proxy/rules/function", `{"domain":"f.functions.localhost","functionId":"f"}`)
+	second := c.ok("POST", "/v1/proxy/rules/function", `{"domain":"pay.example.com","functionId":"f"}`)
+	if first["status"] != "verified" || second["status"] != "created" {
+		t.Errorf("rules: %v and %v", first, second)
+	}
+	for query, want := range map[string]string{
+		`{"method":"equal","attribute":"deploymentResourceId","values":["f"]}`:   "2",
+		`{"method":"equal","attribute":"deploymentResourceId","values":["g"]}`:   "0",
+		`{"method":"equal","attribute":"domain","values":["pay.example.com"]}`:   "1",
+		`{"method":"equal","attribute":"deploymentResourceType","values":["x"]}`: "0",
+	} {
+		if got := c.ok("GET", "/v1/proxy/rules?queries[0]="+query, ""); fmt.Sprint(got["total"]) != want {
+			t.Errorf("%s: %v, want %s", query, got, want)
+		}
+	}
+	c.ok("DELETE", "/v1/functions/f", "")
+	if got := c.ok("GET", "/v1/proxy/rules", ""); fmt.Sprint(got["total"]) != "0" {
+		t.Errorf("the rules of a deleted function: %v", got)
+	}
+}
+
+func TestConsoleCollection(t *testing.T) {
+	c := newConsole(t)
+	c.payments()
+	const documents = "/v1/databases/d/collections/c/documents"
+	c.ok("POST", documents, `{"documentId":"one","data":{"s":"x","n":9223372036854775807},"permissions":["read(\"any\")"]}`)
+	readable := func() bool {
+		r := httptest.NewRequest("GET", documents+"/one", nil)
+		r.Header.Set("X-Appwrite-Project", ProjectID)
+		w := httptest.NewRecorder()
+		c.a.ServeHTTP(w, r)
+		return w.Code == 200
+	}
+	if !readable() {
+		t.Error("any cannot read the document")
+	}
+	got := c.ok("PUT", "/v1/databases/d/collections/c", `{"name":"renamed"}`)
+	if got["documentSecurity"] != false || got["enabled"] != true || fmt.Sprint(got["$permissions"]) != `[create("any")]` || readable() {
+		t.Errorf("after a PUT of the name: %v", got)
+	}
+
+	// Numbers are whole to the last digit.
+	if n := c.ok("GET", "/v1/databases/d/collections/c/attributes/n", ""); n["min"] != json.Number("-9223372036854775808") || n["max"] != json.Number("9223372036854775807") || n["status"] != "available" {
+		t.Errorf("the integer attribute: %v", n)
+	}
+
+	// A column goes with its data, and comes back empty.
+	c.ok("DELETE", "/v1/databases/d/collections/c/attributes/n", "")
+	c.ok("POST", "/v1/databases/d/collections/c/attributes/integer", `{"key":"n","required":false,"default":7}`)
+	d := c.ok("GET", documents+"/one", "")
+	if n, there := d["n"]; n != nil || !there || d["s"] != "x" || d["five"] != json.Number("5") {
+		t.Errorf("the document after its attribute was made anew: %v", d)
+	}
+	if status, body := c.call("PATCH", "/v1/databases/d/collections/c/attributes/string/s", `{"required":true,"default":null,"size":1}`); status != 200 {
+		t.Errorf("shrinking to what fits: %d %v", status, body)
+	}
+	c.ok("PATCH", "/v1/databases/d/collections/c/attributes/string/s", `{"required":true,"default":null,"size":9}`)
+	c.ok("PATCH", documents+"/one", `{"data":{"s":"123456789"}}`)
+	if status, body := c.call("PATCH", "/v1/databases/d/collections/c/attributes/string/s", `{"required":true,"default":null,"size":8}`); body["type"] != "attribute_invalid_resize" {
+		t.Errorf("shrinking to less than there is: %d %v", status, body)
+	}
+}
+
+func TestConsoleFunction(t *testing.T) {
+	c := newConsole(t)
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","execute":["any"],"events":["users.*.create"],"schedule":"0 0 * * *",
+		"timeout":30,"enabled":false,"logging":false,"scopes":["documents.read"],"commands":"ls","entrypoint":"main.go","specification":"s-0.5vcpu-512mb"}`)
+	f := c.ok("PUT", "/v1/functions/f", `{"name":"g"}`)
+	for key, want := range map[string]string{
+		"name": "g", "runtime": "go-1.23", "execute": "[]", "events": "[]", "schedule": "", "timeout": "15", "scopes": "[]", "commands": "",
+		"enabled": "true", "logging": "true", "entrypoint": "main.go", "specification": defaultSpecification, "deploymentId": "",
+	} {
+		if fmt.Sprint(f[key]) != want {
+			t.Errorf("%s: %v, want %s", key, f[key], want)
+		}
+	}
+	v := c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1"}`)
+	if v["value"] != "" || v["secret"] != true {
+		t.Errorf("a secret variable: %v", v)
+	}
+	id := v["$id"].(string)
+	if status, body := c.call("PUT", "/v1/functions/f/variables/"+id, `{"key":"A","secret":false}`); status != 400 {
+		t.Errorf("making a secret public: %d %v", status, body)
+	}
+	c.ok("PUT", "/v1/functions/f/variables/"+id, `{"key":"B"}`)
+	if f := c.ok("GET", "/v1/functions/f", ""); f["live"] != false || f["vars"].([]any)[0].(map[string]any)["key"] != "B" {
+		t.Errorf("the function with a changed variable: %v", f)
+	}
+	c.ok("DELETE", "/v1/functions/f/variables/"+id, "")
+}
+
+func TestBuild(t *testing.T) {
+	with := func(name, content string) map[string]string {
+		files := map[string]string{}
+		for k, v := range goodSource {
+			files[k] = v
+		}
+		files[name] = content
+		return files
+	}
+	for name, test := range map[string]struct {
+		files map[string]string
+		log   string
+	}{
+		"good":          {goodSource, ""},
+		"no module":     {map[string]string{"main.go": "package handler"}, "go.mod"},
+		"other module":  {with("./go.mod", "module example.com/x\n"), "openruntimes/handler"},
+		"newer Go":      {with("./go.mod", "module openruntimes/handler\ngo 1.24.0\n"), "1.24.0"},
+		"no source":     {map[string]string{"go.mod": goodSource["./go.mod"], "sub/a.go": "package handler"}, "no Go files"},
+		"other package": {with("main.go", "package main\n"), "main.go"},
+		"no package":    {with("main.go", "pakage main\n"), "main.go"},
+	} {
+		if err := checkSource(archive(t, test.files), "go-1.23"); (err == nil) != (test.log == "") || err != nil && !strings.Contains(err.Error(), test.log) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if checkSource([]byte("no archive"), "go-1.23") == nil {
+		t.Error("what is no archive was built")
+	}
+}
+
+func TestDomain(t *testing.T) {
+	c := newConsole(t)
+	main := func(ctx openruntimes.Context, getenv func(string) string) openruntimes.Response {
+		ctx.Log("said")
+		return ctx.Res.Text(getenv("A") + " " + getenv("APPWRITE_FUNCTION_API_ENDPOINT") + " " + ctx.Req.Headers["x-appwrite-key"])
+	}
+	domain := c.a.Domain("f", main, "http://e/v1")
+	ask := func() (int, string) {
+		w := httptest.NewRecorder()
+		domain.ServeHTTP(w, httptest.NewRequest("GET", "/?a=b", nil))
+		return w.Code, w.Body.String()
+	}
+	refused := func(status int, errorType string) {
+		t.Helper()
+		if code, body := ask(); code != status || !strings.Contains(body, `"type":"`+errorType+`"`) {
+			t.Errorf("got %d %s, want %d %s", code, body, status, errorType)
+		}
+	}
+	answers := func(want string) (key string) {
+		t.Helper()
+		code, body := ask()
+		rest, key, found := strings.Cut(body, " http://e/v1 ")
+		if code != 200 || !found || rest != want {
+			t.Errorf("got %d %s, want %q", code, body, want)
+		}
+		return key
+	}
+	settings := func(more string) {
+		t.Helper()
+		c.ok("PUT", "/v1/functions/f", `{"name":"f","scopes":["documents.read"]`+more+`}`)
+	}
+
+	refused(404, "function_not_found")
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go"}`)
+	v := c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1"}`)["$id"].(string)
+	refused(404, "deployment_not_found")
+	good := archive(t, goodSource)
+	first := c.upload(good)
+	if first["status"] != "ready" || !bytes.Equal(c.a.Uploaded(), good) {
+		t.Fatalf("the deployment: %v", first)
+	}
+	r := httptest.NewRequest("GET", "/v1/functions/f/deployments/"+first["$id"].(string)+"/download?type=source", nil)
+	r.Header.Set("X-Appwrite-Project", ProjectID)
+	r.Header.Set("X-Appwrite-Key", consoleKey)
+	w := httptest.NewRecorder()
+	if c.a.ServeHTTP(w, r); w.Code != 200 || !bytes.Equal(w.Body.Bytes(), good) {
+		t.Errorf("the download: %d", w.Code)
+	}
+	refused(401, "function_execute_permission_missing")
+	settings(`,"execute":["any"]`)
+	answers("1")
+
+	// A variable waits for the next deployment, which a failed build is not.
+	c.ok("PUT", "/v1/functions/f/variables/"+v, `{"key":"A","value":"2"}`)
+	answers("1")
+	c.a.FailBuilds("does not compile")
+	failed := c.upload(good)
+	f := c.ok("GET", "/v1/functions/f", "")
+	if failed["buildLogs"] != "does not compile" || f["deploymentId"] != first["$id"] || f["latestDeploymentId"] != failed["$id"] || f["latestDeploymentStatus"] != "failed" {
+		t.Errorf("after a failed build: %v, %v", failed, f)
+	}
+	answers("1")
+	if status, body := c.call("PATCH", "/v1/functions/f/deployment", `{"deploymentId":"`+failed["$id"].(string)+`"}`); body["type"] != "build_not_ready" {
+		t.Errorf("activating a failed build: %d %v", status, body)
+	}
+	c.a.FailBuilds("")
+	second := c.upload(good)
+	key := answers("2")
+	if f := c.ok("GET", "/v1/functions/f", ""); f["live"] != true || f["deploymentId"] != second["$id"] {
+		t.Errorf("after a deployment: %v", f)
+	}
+	c.ok("PUT", "/v1/functions/f/variables/"+v, `{"key":"A","value":"3"}`)
+	third := c.built(c.ok("POST", "/v1/functions/f/deployments/duplicate", `{"deploymentId":"`+second["$id"].(string)+`"}`))
+	answers("3")
+	c.ok("PATCH", "/v1/functions/f/deployment", `{"deploymentId":"`+third["$id"].(string)+`"}`)
+
+	// The key can what the function can.
+	c.payments()
+	for path, want := range map[string]int{"/v1/databases/d/collections/c/documents": 200, "/v1/functions": 401} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("X-Appwrite-Project", ProjectID)
+		r.Header.Set("X-Appwrite-Key", key)
+		w := httptest.NewRecorder()
+		if c.a.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%s with the function's key: %d %s", path, w.Code, w.Body)
+		}
+	}
+
+	// What was logged is kept unless logging is off.
+	ran := c.a.Executions()
+	if e := ran[len(ran)-1]; !strings.Contains(e.Logs, "said") || e.Path != "/?a=b" || e.Status != 200 {
+		t.Errorf("the execution: %v", e)
+	}
+	settings(`,"execute":["guests"],"logging":false`)
+	answers("3")
+	ran = c.a.Executions()
+	e := ran[len(ran)-1]
+	if e.Logs != "" {
+		t.Errorf("the execution without logging: %v", e)
+	}
+	if got := c.ok("GET", "/v1/functions/f/executions/"+e.ID, ""); got["trigger"] != "http" {
+		t.Errorf("the execution: %v", got)
+	}
+	newest := c.ok("GET", `/v1/functions/f/executions?queries[]={"method":"orderDesc","attribute":"$createdAt"}&queries[]={"method":"limit","values":[1]}`, "")
+	if page := newest["executions"].([]any); len(page) != 1 || page[0].(map[string]any)["$id"] != e.ID {
+		t.Errorf("the newest execution: %v", newest)
+	}
+	c.ok("DELETE", "/v1/functions/f/executions/"+e.ID, "")
+	settings(`,"execute":["any"],"enabled":false`)
+	refused(404, "function_not_found")
+}
+
+func TestConsoleFaults(t *testing.T) {
+	c := newConsole(t)
+	c.a.Inject(Fault{Operation: "POST databases", Times: 1, After: true, Reply: Status(500, "general_unknown", "Server Error")})
+	const body = `{"databaseId":"d","name":"d"}`
+	for _, want := range []int{500, 409} {
+		if status, got := c.call("POST", "/v1/databases", body); status != want {
+			t.Errorf("%d %v, want %d", status, got, want)
+		}
+	}
+	if calls := c.a.Calls(); len(calls) != 2 || calls[1].Operation != "POST databases" || calls[1].Type != "database_already_exists" {
+		t.Errorf("calls: %v", calls)
+	}
+}
+
+// TestConsoleConcurrent is for the race detector: documents are written and the
+// function runs while the collection and the function change.
+func TestConsoleConcurrent(t *testing.T) {
+	c := newConsole(t)
+	c.payments()
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go","execute":["any"]}`)
+	c.upload(archive(t, goodSource))
+	domain := c.a.Domain("f", func(ctx openruntimes.Context, getenv func(string) string) openruntimes.Response {
+		return ctx.Res.Text(getenv("A"))
+	}, "")
+	const in = "/v1/databases/d/collections/c"
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range 20 {
+				c.call("POST", in+"/documents", fmt.Sprintf(`{"documentId":"%d-%d","data":{"s":"x"}}`, i, n))
+				c.call("PUT", in, `{"name":"c"}`)
+				c.call("POST", in+"/attributes/boolean", `{"key":"b","required":false}`)
+				c.call("DELETE", in+"/attributes/b", "")
+				c.call("PUT", "/v1/functions/f", `{"name":"f","execute":["any"],"scopes":["documents.read"]}`)
+				domain.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+				c.call("GET", in+"/documents", "")
+			}
+		}()
+	}
+	wg.Wait()
+	if n := len(c.a.Documents("d", "c")); n != 80 {
+		t.Errorf("%d documents, want 80", n)
+	}
+}
