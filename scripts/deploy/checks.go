@@ -335,6 +335,7 @@ type function struct {
 	Scopes                 []string `json:"scopes"`
 	Specification          string   `json:"specification"`
 	DeploymentID           string   `json:"deploymentId,omitempty"`
+	DeploymentCreatedAt    string   `json:"deploymentCreatedAt,omitempty"`
 	LatestDeploymentID     string   `json:"latestDeploymentId,omitempty"`
 	LatestDeploymentStatus string   `json:"latestDeploymentStatus,omitempty"`
 }

@@ -380,6 +380,21 @@ func TestCodeFaults(t *testing.T) {
 		c.FailBuilds("")
 		c.checkMended("the newest build failed")
 	})
+	t.Run("variables newer than the code", func(t *testing.T) {
+		c := newCloud(t)
+		c.deploy()
+		p := c.project(false)
+		remote, err := p.remoteVariables()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// In the console, say, or by a run that was broken off.
+		if err := p.call("PUT", "/functions/daraja/variables/"+idOf(remote, "DARAJA_CALLBACK_SECRET"),
+			map[string]any{"key": "DARAJA_CALLBACK_SECRET", "value": "0123456789abcdef-new", "secret": false}, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.checkMended("DARAJA_CALLBACK_SECRET was changed after the function was deployed")
+	})
 	t.Run("newest is not active", func(t *testing.T) {
 		c := newCloud(t)
 		c.deploy()
@@ -544,6 +559,30 @@ func TestWithCLI(t *testing.T) {
 	c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-newer"
 	if out, err := run(false); err == nil || !strings.Contains(err.Error(), "nothing was uploaded. The Appwrite CLI said:") {
 		t.Errorf("deploy with a refused upload = %v\n%s", err, out)
+	}
+}
+
+// TestRedeployBrokenOff is the same where everything stands and one variable is to
+// change: no run may leave the old one running and call it right.
+func TestRedeployBrokenOff(t *testing.T) {
+	t.Parallel()
+	for k := int64(0); k < 60; k++ {
+		t.Run(fmt.Sprint(k), func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.deploy()
+			c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new"
+			c.allowed.Store(c.made.Load() + k)
+			_, err := c.run(false)
+			c.allowed.Store(1 << 40)
+			out := c.deploy()
+			if err == nil && strings.Contains(out, "fixed") {
+				t.Errorf("broken off after %d calls it said that all was right, and then\n%s", k, out)
+			}
+			if out, err := c.run(true); err != nil {
+				t.Errorf("broken off after %d calls and run again, -check = %v\n%s", k, err, out)
+			}
+		})
 	}
 }
 

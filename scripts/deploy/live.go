@@ -28,6 +28,8 @@ type variable struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`
 	Secret bool   `json:"secret"`
+
+	UpdatedAt string `json:"$updatedAt,omitempty"`
 }
 
 func (p *project) remoteVariables() ([]variable, error) {
@@ -118,7 +120,6 @@ func mendVariables(p *project) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.Key, err)
 		}
-		p.stale = true // a running function keeps the variables that it began with
 	}
 	return nil
 }
@@ -234,18 +235,26 @@ func lookAtCode(p *project) (string, error) {
 		return "", &wrong{"the newest build failed: what runs is older than what was deployed last", console + " → Build logs"}
 	case f.DeploymentID == "":
 		return "", &wrong{"nothing is deployed: Safaricom gets 404 and every payment is lost", console}
-	case p.stale:
-		return "", &wrong{"the running function still has the old variables", console + " → Redeploy"}
 	case f.LatestDeploymentStatus != "ready":
 		return "", &wrong{"the newest build is " + f.LatestDeploymentStatus + " and not active yet", console}
 	case f.LatestDeploymentID != f.DeploymentID:
 		return "", &wrong{"the newest build is not the one that is active", console + " → Activate"}
 	}
+	remote, err := p.remoteVariables()
+	if err != nil {
+		return "", err
+	}
+	for _, v := range remote {
+		// A function keeps the variables that it was deployed with.
+		if !before(v.UpdatedAt, f.DeploymentCreatedAt) {
+			return "", &wrong{v.Key + " was changed after the function was deployed, which still has the old value", console + " → Redeploy"}
+		}
+	}
 	source, err := p.raw(http.MethodGet, p.functionPath()+"/deployments/"+f.DeploymentID+"/download?type=source", nil)
 	if err != nil {
 		return "", fmt.Errorf("the deployed code: %w", err)
 	}
-	remote, err := unpack(source)
+	running, err := unpack(source)
 	if err != nil {
 		return "", fmt.Errorf("the deployed code: %w", err)
 	}
@@ -254,11 +263,18 @@ func lookAtCode(p *project) (string, error) {
 		return "", err
 	}
 	for name, content := range local {
-		if !bytes.Equal(content, remote[name]) {
+		if !bytes.Equal(content, running[name]) {
 			return "", &wrong{name + " differs from what is deployed", console}
 		}
 	}
 	return fmt.Sprintf("build %s ready, active", f.DeploymentID), nil
+}
+
+// before compares two of Appwrite's times. What is no time was not before.
+func before(a, b string) bool {
+	first, err := time.Parse(time.RFC3339, a)
+	second, err2 := time.Parse(time.RFC3339, b)
+	return err == nil && err2 == nil && first.Before(second)
 }
 
 // deployCode uploads the code and waits for its build. What the CLI says is not
@@ -283,7 +299,6 @@ func (p *project) deployCode() error {
 	if err != nil {
 		return err
 	}
-	p.stale = false
 	if after.LatestDeploymentStatus == "failed" {
 		var d struct {
 			BuildLogs string `json:"buildLogs"`

@@ -27,7 +27,6 @@ type project struct {
 	// What was found out on the way.
 	domain string
 	secret string // the callback secret
-	stale  bool   // the running function has old variables
 }
 
 // newProject reads appwrite.json.

@@ -80,7 +80,7 @@ func (p *project) copyTo(dir string) error {
 	if err := json.Unmarshal(now, &function); err != nil {
 		return err
 	}
-	for _, name := range []string{"deploymentId", "latestDeploymentId", "latestDeploymentStatus"} {
+	for _, name := range []string{"deploymentId", "deploymentCreatedAt", "latestDeploymentId", "latestDeploymentStatus"} {
 		delete(function, name)
 	}
 	file["projectId"], function["$id"] = p.config.ProjectID, p.config.FunctionID
