@@ -1,9 +1,6 @@
 package handler
 
 import (
-	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -13,25 +10,6 @@ const (
 	secret    = "3f9c0a55d1e84b27a6f0c9e1b2d3f4a5"
 	oldSecret = "0d1c2b3a4f5e6d7c8b9a0f1e2d3c4b5a"
 )
-
-// ask sends a request and returns the status and body of the reply.
-func (w *world) ask(method, target, body string) (int, string) {
-	w.t.Helper()
-	req, err := http.NewRequest(method, w.FunctionURL+target, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	reply, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return resp.StatusCode, fmt.Sprint(resp.Header.Get("Content-Type"), resp.Header.Get("Allow"), string(reply))
-}
 
 // TestSecret: with it everything works as without one. Without it, or with
 // another, everything but /health is an unknown path, to the byte, and nothing is

@@ -91,23 +91,35 @@ func (w *world) send(name string) int {
 
 func (w *world) post(target, body string) int {
 	w.t.Helper()
-	resp, err := http.Post(w.FunctionURL+target, "application/json", strings.NewReader(body))
+	status, reply := w.ask(http.MethodPost, target, body)
+	want := map[int]string{
+		200: `{"ResultCode":0,"ResultDesc":"Accepted"}`,
+		503: `{"ResultCode":1,"ResultDesc":"not recorded"}`,
+	}[status]
+	if !strings.HasSuffix(reply, want) {
+		w.t.Errorf("%d %s, want the body %q", status, reply, want)
+	}
+	return status
+}
+
+// ask sends a request and returns the reply's status, and its Content-Type, Allow
+// and body in one.
+func (w *world) ask(method, target, body string) (status int, reply string) {
+	w.t.Helper()
+	req, err := http.NewRequest(method, w.FunctionURL+target, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(resp.Body)
+	content, err := io.ReadAll(resp.Body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	want := map[int]string{
-		200: `{"ResultCode":0,"ResultDesc":"Accepted"}`,
-		503: `{"ResultCode":1,"ResultDesc":"not recorded"}`,
-	}[resp.StatusCode]
-	if string(reply) != want {
-		w.t.Errorf("%d %s, want the body %q", resp.StatusCode, reply, want)
-	}
-	return resp.StatusCode
+	return resp.StatusCode, resp.Header.Get("Content-Type") + resp.Header.Get("Allow") + string(content)
 }
 
 // stored returns all documents, payments first.
