@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,5 +214,60 @@ func TestDeadline(t *testing.T) {
 	cancel()
 	if err := w.store().replace(ctx, payment(), ""); err == nil || len(w.requests) != 1 {
 		t.Errorf("replace after the end = %v and %d requests, want an error and no request more", err, len(w.requests))
+	}
+}
+
+// TestConnections: one after another share a connection, and two hundred at once
+// do not leave two hundred open.
+func TestConnections(t *testing.T) {
+	var opened, open atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.Header.Get("X-Appwrite-Key") == "slow" {
+			time.Sleep(200 * time.Millisecond) // so that they overlap
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{"$id":"x"}`)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			opened.Add(1)
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	config := Config{Endpoint: server.URL, ProjectID: "p", DatabaseID: "d", PaymentsID: "c", clock: patient(time.Now)}
+	create := func(key string) {
+		if err := (&appwrite{config: config, key: key}).create(context.Background(), payment()); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 20 {
+		create("")
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("20 calls in turn opened %d connections, want 1", n)
+	}
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			create("slow")
+		}()
+	}
+	wg.Wait()
+	for range 100 { // closing takes a moment
+		if open.Load() <= 64 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n := open.Load(); n > 64 || n < 32 {
+		t.Errorf("200 at once left %d connections open, want 64 for the next burst and no more", n)
 	}
 }
