@@ -600,6 +600,20 @@ func TestDomainNames(t *testing.T) {
 	}
 }
 
+// TestPreviewDomain: the domain of one deployment goes on leading to that one, and
+// is no domain to give to Safaricom.
+func TestPreviewDomain(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	c.Inject(standin.Fault{Operation: "GET rules", Reply: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"total":1,"rules":[{"domain":"preview.example","deploymentResourceId":"daraja","trigger":"deployment","status":"verified"}]}`)
+	}})
+	if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG  domain: the function has no domain") {
+		t.Errorf("-check with a preview's domain alone = %v\n%s", err, out)
+	}
+}
+
 // TestSource is small, holds nothing but what the function needs, and builds by
 // itself.
 func TestSource(t *testing.T) {

@@ -135,14 +135,15 @@ func lookAtDomain(p *project) (string, error) {
 		Rules []struct {
 			Domain               string
 			DeploymentResourceID string `json:"deploymentResourceId"`
-			Status               string
+			Trigger              string
 		}
 	}
 	if err := p.call(http.MethodGet, "/proxy/rules?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found); err != nil {
 		return "", err
 	}
 	for _, r := range found.Rules {
-		if r.DeploymentResourceID == p.config.FunctionID {
+		// A rule that a deployment made leads to that one for ever.
+		if r.DeploymentResourceID == p.config.FunctionID && r.Trigger != "deployment" {
 			p.domain = r.Domain
 			return r.Domain, nil
 		}
