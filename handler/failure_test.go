@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
 	"openruntimes/handler/scripts/standin"
 )
 
@@ -387,6 +389,25 @@ func TestPanicInGoroutine(t *testing.T) {
 	if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 1 {
 		t.Errorf("reply %d and %d executions wait, want 200 and the third copy", got, len(w.Appwrite.Waiting()))
 	}
+	// A panic after the body was read, on the last attempt of a run: the document is
+	// in the log.
+	w.Logged()
+	w.config.clock.now = w.Clock.Now
+	w.config.clock.store = -1 // no call is begun
+	w.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response {
+		dl := &delivery{config: w.config, ctx: ctx, api: &appwrite{config: w.config}, route: routes[0], attempt: 25, start: time.Now()}
+		d := payment()
+		dl.document = &d
+		return dl.panicked("somewhere")
+	}
+	if got := w.send("stk/paid"); got != 503 {
+		t.Errorf("reply %d, want 503", got)
+	}
+	if _, errors := w.Logged(); len(errors) != 3 || !strings.HasPrefix(errors[0], "UNSETTLED {") {
+		t.Errorf("error log = %q, want the document first", errors)
+	}
+	w.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
+
 	// And where nothing can be queued, the sender hears so.
 	w.config.clock.now = func() time.Time { panic("Amina's data") }
 	w.Logged()

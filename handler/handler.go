@@ -118,6 +118,8 @@ type delivery struct {
 	attempt int    // 0 from Safaricom
 	body    []byte
 	start   time.Time
+
+	document *document // once the body was read
 }
 
 // answer keeps what a delivery says, and replies. A panic of ours must not cost
@@ -143,6 +145,7 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 // record keeps a verdict and replies.
 func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 	d := newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
+	dl.document = &d
 	where := fmt.Sprintf("route=%s id=%s", dl.route.name, d.masked())
 	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, dl.api, d) })
 	if err != nil {
@@ -166,6 +169,9 @@ func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 // panicked queues what this version cannot handle.
 func (dl *delivery) panicked(site string) openruntimes.Response {
 	out, err := dl.keep(nil)
+	if out.action != queued && dl.document != nil {
+		dl.ctx.Error(dl.unsettled(*dl.document))
+	}
 	dl.ctx.Error(fmt.Sprintf("panic route=%s at=%q %s", dl.route.name, site, shape(dl.body)))
 	if err != nil {
 		dl.ctx.Error(fmt.Sprintf("failed route=%s because=%q error=%q", dl.route.name, classify(err), err))

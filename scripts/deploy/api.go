@@ -53,6 +53,7 @@ func (s settings) raw(method, path string, body any) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Appwrite-Response-Format", "1.8.0") // later ones name fields otherwise
 	req.Header.Set("X-Appwrite-Project", s.config.ProjectID)
 	if s.key != "" {
 		req.Header.Set("X-Appwrite-Key", s.key)
@@ -60,7 +61,9 @@ func (s settings) raw(method, path string, body any) ([]byte, error) {
 	if s.session != "" {
 		req.Header.Set("X-Appwrite-Session", s.session)
 	}
-	resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
+	// A redirect would turn a POST into a GET, and take the key elsewhere.
+	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

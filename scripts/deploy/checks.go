@@ -82,6 +82,8 @@ func lookAtScopes(p *project) (string, error) {
 			return "", fmt.Errorf("%s cannot be reached: %w", p.config.Endpoint, err)
 		case e != nil && e.Type == "general_unauthorized_scope":
 			missing = append(missing, r.scope)
+		case e != nil && (e.Status < 400 || e.Type == "general_route_not_found"):
+			return "", &wrong{p.config.Endpoint + " is not Appwrite's endpoint: " + e.Error(), "Console → Overview → Integrations → API endpoint, which ends in /v1"}
 		case e != nil && (e.Status == http.StatusUnauthorized || e.Type == "project_not_found" || e.Status >= 500):
 			return "", &wrong{"Appwrite does not take the key or the project: " + e.Error(), "Console → Overview → Integrations → API keys, and Settings → Project ID"}
 		}
@@ -179,8 +181,11 @@ func lookAtCollection(k kind) func(*project) (string, error) {
 
 func mendCollection(k kind) func(*project) error {
 	return func(p *project) error {
-		// A PUT resets what it does not name.
 		body := map[string]any{"collectionId": k.id(p.config), "name": k.name, "permissions": []string{}, "documentSecurity": true, "enabled": true}
+		var found struct{ Name string }
+		if p.call(http.MethodGet, p.collectionPath(k), nil, &found) == nil {
+			body["name"] = found.Name // a PUT resets what it does not name
+		}
 		err := p.call(http.MethodPost, p.databasePath()+"/collections", body, nil)
 		if isStatus(err, http.StatusConflict) {
 			return p.call(http.MethodPut, p.collectionPath(k), body, nil)
@@ -322,25 +327,33 @@ func (p *project) mendAttribute(k kind, n attribute, found []attribute) error {
 
 // function is what there is of the function, as far as it matters.
 type function struct {
-	Name                   string   `json:"name"`
-	Runtime                string   `json:"runtime"`
-	Execute                []string `json:"execute"`
-	Events                 []string `json:"events"`
-	Schedule               string   `json:"schedule"`
-	Timeout                int      `json:"timeout"`
-	Enabled                bool     `json:"enabled"`
-	Logging                bool     `json:"logging"`
-	Entrypoint             string   `json:"entrypoint"`
-	Commands               string   `json:"commands"`
-	Scopes                 []string `json:"scopes"`
-	Specification          string   `json:"specification"`
-	DeploymentID           string   `json:"deploymentId,omitempty"`
-	DeploymentCreatedAt    string   `json:"deploymentCreatedAt,omitempty"`
-	LatestDeploymentID     string   `json:"latestDeploymentId,omitempty"`
-	LatestDeploymentStatus string   `json:"latestDeploymentStatus,omitempty"`
+	Name          string   `json:"name"`
+	Runtime       string   `json:"runtime"`
+	Execute       []string `json:"execute"`
+	Events        []string `json:"events"`
+	Schedule      string   `json:"schedule"`
+	Timeout       int      `json:"timeout"`
+	Enabled       bool     `json:"enabled"`
+	Logging       bool     `json:"logging"`
+	Entrypoint    string   `json:"entrypoint"`
+	Commands      string   `json:"commands"`
+	Scopes        []string `json:"scopes"`
+	Specification string   `json:"specification,omitempty"`
+
+	// Those of a function that is connected to a repository.
+	InstallationID        string `json:"installationId,omitempty"`
+	ProviderRepositoryID  string `json:"providerRepositoryId,omitempty"`
+	ProviderBranch        string `json:"providerBranch,omitempty"`
+	ProviderSilentMode    bool   `json:"providerSilentMode,omitempty"`
+	ProviderRootDirectory string `json:"providerRootDirectory,omitempty"`
+
+	DeploymentID           string `json:"deploymentId,omitempty"`
+	DeploymentCreatedAt    string `json:"deploymentCreatedAt,omitempty"`
+	LatestDeploymentID     string `json:"latestDeploymentId,omitempty"`
+	LatestDeploymentStatus string `json:"latestDeploymentStatus,omitempty"`
 }
 
-func (p *project) functionPath() string { return "/functions/" + url.PathEscape(p.config.FunctionID) }
+func (s settings) functionPath() string { return "/functions/" + url.PathEscape(s.config.FunctionID) }
 
 func (p *project) function() (function, error) {
 	var f function
@@ -396,13 +409,24 @@ func mendFunction(p *project) error {
 	if err != nil {
 		return err
 	}
-	// What a person added stays: a newer runtime, more scopes, a bigger machine.
-	body.Runtime, body.Specification, body.Name, body.Schedule, body.Events = f.Runtime, f.Specification, f.Name, f.Schedule, f.Events
-	body.Timeout = max(body.Timeout, f.Timeout)
-	for _, scope := range f.Scopes {
-		if !slices.Contains(body.Scopes, scope) {
-			body.Scopes = append(slices.Clone(body.Scopes), scope)
-		}
+	// What a person added stays, and a PUT resets what it does not name.
+	body = f
+	body.DeploymentID, body.DeploymentCreatedAt, body.LatestDeploymentID, body.LatestDeploymentStatus = "", "", "", ""
+	body.Enabled, body.Logging, body.Timeout = true, true, max(f.Timeout, p.wanted.Timeout)
+	body.Execute, body.Scopes = union(f.Execute, p.wanted.Execute), union(f.Scopes, p.wanted.Scopes)
+	if body.Entrypoint == "" {
+		body.Entrypoint = p.wanted.Entrypoint
 	}
 	return p.call(http.MethodPut, p.functionPath(), body, nil)
+}
+
+// union adds to a list what it lacks.
+func union(list, needed []string) []string {
+	list = slices.Clone(list)
+	for _, s := range needed {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }

@@ -87,6 +87,7 @@ func (c *cloud) project(onlyLook bool) *project {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	s.adopt()
 	p, err := newProject(s)
 	if err != nil {
 		c.t.Fatal(err)
@@ -302,9 +303,6 @@ func TestVariableFaults(t *testing.T) {
 		"missing": {func(c *cloud, p *project, remote []variable) error {
 			return p.call("DELETE", "/functions/daraja/variables/"+idOf(remote, "DARAJA_DATABASE_ID"), nil, nil)
 		}, "DARAJA_DATABASE_ID is missing"},
-		"no secret": {func(c *cloud, p *project, remote []variable) error {
-			return p.call("DELETE", "/functions/daraja/variables/"+idOf(remote, "DARAJA_CALLBACK_SECRET"), nil, nil)
-		}, "there is no DARAJA_CALLBACK_SECRET: anybody can post payments"},
 		"another secret is given": {func(c *cloud, p *project, remote []variable) error {
 			c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new"
 			return nil
@@ -330,6 +328,82 @@ func TestVariableFaults(t *testing.T) {
 				t.Errorf("a variable of somebody else's is gone: %v %v", remote, err)
 			}
 		})
+	}
+}
+
+// TestLiveSecrets: apps in the field must not be shut out. A live function without
+// a secret gets none unasked, and a new one stands before the old.
+func TestLiveSecrets(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	p := c.project(false)
+	remote, err := p.remoteVariables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := remote[len(remote)-1].Value
+	if len(old) != 32 || remote[len(remote)-1].Key != "DARAJA_CALLBACK_SECRET" {
+		t.Fatalf("the variables are %v, want a secret at the end", remote)
+	}
+	c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new"
+	c.deploy()
+	if again := c.deploy(); strings.Contains(again, "fixed") {
+		t.Errorf("a second run mended something:\n%s", again)
+	}
+	if remote, err = p.remoteVariables(); err != nil || idOf(remote, "DARAJA_CALLBACK_SECRET") == "" {
+		t.Fatal(remote, err)
+	}
+	for _, v := range remote {
+		if want := "0123456789abcdef-new," + old; v.Key == "DARAJA_CALLBACK_SECRET" && v.Value != want {
+			t.Errorf("the secrets are %q, want %q", v.Value, want)
+		}
+	}
+	c.env["DARAJA_CALLBACK_SECRET"] = "" // and without any
+	if err := p.call("DELETE", "/functions/daraja/variables/"+idOf(remote, "DARAJA_CALLBACK_SECRET"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	files, err := deployed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.uploadAndWait(files, true, "ready") // until then the function has the old one
+	if out := c.deploy(); !strings.Contains(out, "and no DARAJA_CALLBACK_SECRET: anybody can post payments") {
+		t.Errorf("deploy of a live function without a secret:\n%s", out)
+	}
+	if remote, err = p.remoteVariables(); err != nil || idOf(remote, "DARAJA_CALLBACK_SECRET") != "" {
+		t.Errorf("a secret was made unasked: %v %v", remote, err)
+	}
+}
+
+// TestAdopt: what a live function works on is what is looked at, also by a run that
+// was not told.
+func TestAdopt(t *testing.T) {
+	c := newCloud(t)
+	c.env["DARAJA_DATABASE_ID"], c.env["DARAJA_COLLECTION_ID"] = "shop", "tills"
+	c.deploy()
+	delete(c.env, "DARAJA_DATABASE_ID")
+	delete(c.env, "DARAJA_COLLECTION_ID")
+	if out, err := c.run(true); err != nil || !strings.Contains(out, "ok     database: shop\n") || !strings.Contains(out, "ok     collection of payments: tills\n") {
+		t.Errorf("-check = %v\n%s", err, out)
+	}
+	if out := c.deploy(); strings.Contains(out, "fixed") {
+		t.Errorf("a second run mended something:\n%s", out)
+	}
+}
+
+// TestWrongEndpoint: a redirect is not followed, and another server not believed.
+func TestWrongEndpoint(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	endpoint := c.env["APPWRITE_ENDPOINT"]
+	c.env["APPWRITE_ENDPOINT"] = strings.TrimSuffix(endpoint, "/v1")
+	if out, err := c.run(false); !errors.Is(err, errWrong) || !strings.Contains(out, "is not Appwrite's endpoint: 404 general_route_not_found") {
+		t.Errorf("without /v1 = %v\n%s", err, out)
+	}
+	c.env["APPWRITE_ENDPOINT"] = endpoint
+	c.Inject(standin.Fault{Reply: standin.Redirect(301, "https://elsewhere.example/")})
+	if out, err := c.run(false); !errors.Is(err, errWrong) || !strings.Contains(out, "is not Appwrite's endpoint: 301") {
+		t.Errorf("a redirect = %v\n%s", err, out)
 	}
 }
 

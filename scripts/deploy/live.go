@@ -32,10 +32,28 @@ type variable struct {
 	UpdatedAt string `json:"$updatedAt,omitempty"`
 }
 
-func (p *project) remoteVariables() ([]variable, error) {
+func (s settings) remoteVariables() ([]variable, error) {
 	var found struct{ Variables []variable }
-	err := p.call(http.MethodGet, p.functionPath()+"/variables", nil, &found)
+	err := s.call(http.MethodGet, s.functionPath()+"/variables", nil, &found)
 	return found.Variables, err
+}
+
+// adopt takes what was not given from the function, if that is there: what it
+// works on is what there is to look at.
+func (s *settings) adopt() {
+	remote, err := s.remoteVariables()
+	if err != nil {
+		return // the checks say why
+	}
+	for name, to := range map[string]*string{
+		"DARAJA_DATABASE_ID": &s.config.DatabaseID, "DARAJA_COLLECTION_ID": &s.config.PaymentsID,
+		"DARAJA_B2C_COLLECTION_ID": &s.config.DisbursementsID, "DARAJA_ANONYMOUS_READ": &s.config.AnonymousRead,
+	} {
+		i := slices.IndexFunc(remote, func(r variable) bool { return r.Key == name })
+		if s.get(name) == "" && i >= 0 && remote[i].Value != "" {
+			*to = remote[i].Value
+		}
+	}
 }
 
 // variablesWanted are those that shall stand: as they were given, else as they
@@ -47,6 +65,8 @@ func (p *project) variablesWanted(remote []variable) []variable {
 		given := p.get(v.Key)
 		r := slices.IndexFunc(remote, func(r variable) bool { return r.Key == v.Key })
 		switch {
+		case given != "" && v.Key == "DARAJA_CALLBACK_SECRET" && r >= 0 && !strings.Contains(given, ","):
+			v.Value = rotated(given, remote[r].Value)
 		case given != "":
 			v.Value = given
 		case r >= 0 && !remote[r].Secret && remote[r].Value != "":
@@ -54,6 +74,20 @@ func (p *project) variablesWanted(remote []variable) []variable {
 		}
 	}
 	return slices.DeleteFunc(wanted, func(v variable) bool { return v.Value == "" })
+}
+
+// rotated puts a new secret before those that apps in the field and requests in
+// the queue still carry. To drop them, give a list (one with a comma is enough).
+func rotated(given, list string) string {
+	for _, secret := range strings.Split(list, ",") {
+		if strings.TrimSpace(secret) == given {
+			return list
+		}
+	}
+	if list == "" {
+		return given
+	}
+	return given + "," + list
 }
 
 func lookAtVariables(p *project) (string, error) {
@@ -75,7 +109,11 @@ func lookAtVariables(p *project) (string, error) {
 		}
 	}
 	secret := slices.IndexFunc(wanted, func(v variable) bool { return v.Key == "DARAJA_CALLBACK_SECRET" })
-	if secret < 0 {
+	f, err := p.function()
+	if err != nil {
+		return "", err
+	}
+	if secret < 0 && f.DeploymentID == "" {
 		return "", &wrong{"there is no DARAJA_CALLBACK_SECRET: anybody can post payments", console}
 	}
 	// The function's own idea of what is malformed.
@@ -90,7 +128,12 @@ func lookAtVariables(p *project) (string, error) {
 	if err != nil {
 		return "", &wrong{err.Error(), console}
 	}
-	p.secret = config.Secrets[0]
+	p.prefix = ""
+	if secret < 0 {
+		// Apps in the field post without one, and a new one would shut them out.
+		return fmt.Sprintf("%d, and no DARAJA_CALLBACK_SECRET: anybody can post payments. Give one once apps carry it", len(wanted)), nil
+	}
+	p.prefix = "/" + config.Secrets[0]
 	return fmt.Sprintf("%d", len(wanted)), nil
 }
 
@@ -101,7 +144,11 @@ func mendVariables(p *project) error {
 		return err
 	}
 	wanted := p.variablesWanted(remote)
-	if !slices.ContainsFunc(wanted, func(v variable) bool { return v.Key == "DARAJA_CALLBACK_SECRET" }) {
+	f, err := p.function()
+	if err != nil {
+		return err
+	}
+	if f.DeploymentID == "" && !slices.ContainsFunc(wanted, func(v variable) bool { return v.Key == "DARAJA_CALLBACK_SECRET" }) {
 		wanted = append(wanted, variable{Key: "DARAJA_CALLBACK_SECRET", Value: randomHex(16)})
 	}
 	for _, v := range wanted {
@@ -143,7 +190,8 @@ func lookAtDomain(p *project) (string, error) {
 	}
 	for _, r := range found.Rules {
 		// A rule that a deployment made leads to that one for ever.
-		if r.DeploymentResourceID == p.config.FunctionID && r.Trigger != "deployment" {
+		given := p.get("APPWRITE_FUNCTION_DOMAIN")
+		if r.DeploymentResourceID == p.config.FunctionID && r.Trigger != "deployment" && (given == "" || given == r.Domain) {
 			p.domain = r.Domain
 			return r.Domain, nil
 		}
@@ -325,7 +373,7 @@ func (p *project) wait(what string, done func() (bool, error)) error {
 }
 
 func lookAtHealth(p *project) (string, error) {
-	status, body, err := p.ask(http.MethodGet, "/"+p.secret+"/health", "")
+	status, body, err := p.ask(http.MethodGet, p.prefix+"/health", "")
 	console := "Console → Functions → " + p.config.FunctionID + " → Executions"
 	if err != nil {
 		return "", &wrong{p.domain + " does not answer: " + err.Error(), "Console → Functions → " + p.config.FunctionID + " → Domains"}
@@ -385,7 +433,7 @@ func (p *project) selfTest() (found string, err error) {
 	console := "Console → Functions → " + p.config.FunctionID + " → Executions → Errors"
 
 	body := fmt.Sprintf(`{"Body":{"stkCallback":{"MerchantRequestID":"self-test","CheckoutRequestID":%q,"ResultCode":1032,"ResultDesc":"Self-test"}}}`, id)
-	status, answer, err := p.ask(http.MethodPost, "/"+p.secret+"/callback?uid="+user, body)
+	status, answer, err := p.ask(http.MethodPost, p.prefix+"/callback?uid="+user, body)
 	if err != nil || status != http.StatusOK {
 		return "", &wrong{fmt.Sprintf("a callback is answered %d %s (%v)", status, answer, err), console}
 	}

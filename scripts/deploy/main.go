@@ -50,6 +50,7 @@ func main() {
 
 // deploy goes through all checks, and ends with what to put into the app.
 func deploy(s settings, r report, onlyLook bool) error {
+	s.adopt()
 	p, err := newProject(s)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func deploy(s settings, r report, onlyLook bool) error {
 		return err
 	}
 	if !r.asJSON {
-		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url("/"+p.secret))
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(p.prefix))
 	}
 	return nil
 }
@@ -67,6 +68,7 @@ func deploy(s settings, r report, onlyLook bool) error {
 // replayFrom replays the lines of in or, without it, those of the function's
 // executions.
 func (s settings) replayFrom(out io.Writer, in io.Reader) error {
+	s.adopt()
 	if in == nil {
 		lines, err := s.executionLog()
 		if err != nil {

@@ -26,7 +26,7 @@ type project struct {
 
 	// What was found out on the way.
 	domain string
-	secret string // the callback secret
+	prefix string // "/SECRET", if there is one
 }
 
 // newProject reads appwrite.json.
