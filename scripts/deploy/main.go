@@ -2,7 +2,7 @@
 // whether everything is right, and settles what the function could not.
 //
 //	go run ./scripts/deploy              look, mend, deploy the code, look again
-//	go run ./scripts/deploy -check       only look; end with 1 if something is wrong
+//	go run ./scripts/deploy -check       mend nothing; end with 1 if something is wrong
 //	go run ./scripts/deploy -replay      settle the UNSETTLED lines of the execution log
 //	go run ./scripts/deploy -replay -    those on standard input
 //
