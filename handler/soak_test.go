@@ -112,7 +112,24 @@ func (s *soak) run(deliveries int) {
 	}
 	s.freeze()
 	s.Appwrite.RunUntil(s.Clock.Now().Add(30*day), s.Clock, s.execute)
+	s.replay()
 	s.collect()
+}
+
+// replay is what an operator does in the end: what could be neither stored nor
+// queued any more, and be it weeks after it was accepted, is in the log.
+func (s *soak) replay() {
+	logs, errors := s.Logged()
+	s.logs, s.errors = append(s.logs, logs...), append(s.errors, errors...)
+	s.config.clock = patient(s.Clock.Now)
+	for _, line := range s.errors {
+		if !strings.HasPrefix(line, unsettledMark) {
+			continue
+		}
+		if _, _, err := s.config.Replay(standin.FunctionKey, line); err != nil {
+			s.t.Errorf("%s: %v", line, err)
+		}
+	}
 }
 
 // freeze is what a container meets that was frozen for a while: its connections
@@ -376,6 +393,7 @@ type tally struct {
 	unsaid                int // refused without a line in the log
 	strayed               int // executions queued by one that were not the next of its run
 	frozen                int // deliveries after a freeze that needed more than two calls
+	unreplayed            int // refused, and not settled by the replay of the log either
 	refused               int // answered 503 each time, as the platform's limits allow
 	outcomes              map[string]int
 }
@@ -383,7 +401,7 @@ type tally struct {
 func newTally() *tally { return &tally{outcomes: map[string]int{}} }
 
 func (n *tally) failed() bool {
-	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.strayed+n.frozen > 0
+	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.unreplayed+n.strayed+n.frozen > 0
 }
 
 func (n *tally) String() string {
@@ -394,11 +412,12 @@ func (n *tally) String() string {
   events without a rise                  %d
   documents with the wrong readers       %d
   refused without a line in the log      %d
+  refused, and not settled by a replay   %d
   executions beside their run            %d
   freezes that cost more than one call   %d
   refused for good, as the platform's limits allow: %d
   ended: %v
-`, n.deliveries, n.callbacks, n.lost, n.doubled, n.backwards, n.needless, n.unreadable, n.unsaid, n.strayed, n.frozen, n.refused, n.outcomes)
+`, n.deliveries, n.callbacks, n.lost, n.doubled, n.backwards, n.needless, n.unreadable, n.unsaid, n.unreplayed, n.strayed, n.frozen, n.refused, n.outcomes)
 }
 
 // judge holds the end state and every reply to what was said.
@@ -450,6 +469,10 @@ func (s *soak) judge(n *tally) {
 			n.lost++
 			s.t.Errorf("accepted and not kept, on %s: %s", s.Appwrite.Version, c.body)
 		case !c.accepted && !kept:
+			n.unreplayed++
+			s.t.Errorf("refused, and not in the log either, on %s: %s", s.Appwrite.Version, c.body)
+		}
+		if !c.accepted {
 			n.refused++
 		}
 		if c.refused > 0 && unsettled[key(c.id, orNil(c.receipt))] == 0 {
