@@ -12,7 +12,7 @@ import (
 )
 
 // The two benchmarks post the same bytes to the same server: BenchmarkMain through
-// the function, BenchmarkFloor with net/http alone: go test -bench . -run XXX
+// the function, BenchmarkFloor with net/http alone: go test -run '^$' -bench .
 
 // atATime is how many requests are under way at once.
 const atATime = 64
