@@ -674,6 +674,32 @@ func TestDomainNames(t *testing.T) {
 	}
 }
 
+// TestAdditionsStay: mending one thing takes nothing away that a person added.
+func TestAdditionsStay(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	p := c.project(false)
+	added := functionWith("execute", []string{"users"})
+	added["scopes"], added["timeout"], added["name"] = []string{"documents.read", "teams.read"}, 60, "Malipo"
+	if err := p.call("PUT", "/functions/daraja", added, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Reset()
+	c.deploy()
+	f, err := p.function()
+	const want = "[users any] [documents.read teams.read documents.write execution.write] 60 Malipo"
+	if got := fmt.Sprintf("%v %v %d %s", f.Execute, f.Scopes, f.Timeout, f.Name); got != want || err != nil {
+		t.Errorf("the function became %s, %v; want %s", got, err, want)
+	}
+	for _, call := range c.Calls() {
+		// Later formats name a function's fields otherwise.
+		command := call.Header.Get("X-Appwrite-Key") == "standard_deployer"
+		if got := call.Header.Get("X-Appwrite-Response-Format"); command && got != "1.8.0" {
+			t.Errorf("%s %s asks for the format %q, want 1.8.0", call.Method, call.Path, got)
+		}
+	}
+}
+
 // TestPreviewDomain: the domain of one deployment goes on leading to that one, and
 // is no domain to give to Safaricom.
 func TestPreviewDomain(t *testing.T) {
