@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,8 @@ type soak struct {
 
 	stuck        atomic.Bool
 	logs, errors []string // taken from the world before its end
+	queued       int      // first attempts that came due
+	alone        int      // of those, without a copy in a later run
 	strayed      int      // executions queued by one that were not the next of its run
 	late         int      // executions queued by calls that were given up
 	frozen       int      // deliveries after a freeze that needed more than two calls
@@ -303,12 +306,12 @@ func reader(id string) string { return hashID(strings.ToLower(id))[:8] }
 
 // pass lets time go by: minutes or hours, in which what is due in the queue runs.
 // The platform may restart, which on 1.8.1 loses what it held in memory, and
-// executions may die. Both hit the first run of attempts alone, since a verdict
-// whose three runs are all hit is lost, and the platform to blame.
+// executions may die. Both hit spare ones alone: a verdict whose every copy is hit
+// is lost, and the platform to blame.
 func (s *soak) pass(mayLose bool) {
 	if mayLose && s.rng.IntN(3) == 0 {
 		for _, e := range s.Appwrite.Waiting() {
-			if soon := s.Clock.Now().Add(10 * time.Minute); !firstRun(e) && e.ScheduledAt.Before(soon) {
+			if soon := s.Clock.Now().Add(10 * time.Minute); !s.spare(e) && e.ScheduledAt.Before(soon) {
 				mayLose = false
 			}
 		}
@@ -322,7 +325,14 @@ func (s *soak) pass(mayLose bool) {
 		duration = time.Duration(1+s.rng.IntN(180)) * time.Minute
 	}
 	s.Appwrite.RunUntil(s.Clock.Now().Add(duration), s.Clock, func(e standin.Execution) {
-		if firstRun(e) && s.rng.IntN(10) == 0 {
+		spare := s.spare(e)
+		if attempt(e) == 1 {
+			s.queued++
+			if !spare {
+				s.alone++
+			}
+		}
+		if spare && s.rng.IntN(10) == 0 {
 			return // it died
 		}
 		s.execute(e)
@@ -374,7 +384,13 @@ func attempt(e standin.Execution) int {
 	return n
 }
 
-func firstRun(e standin.Execution) bool { return attempt(e) <= 8 }
+// spare says whether e may be lost: it is of the first run, and one of a later run
+// waits beside it, as there is wherever the platform took all three.
+func (s *soak) spare(e standin.Execution) bool {
+	return attempt(e) <= 8 && slices.ContainsFunc(s.Appwrite.Waiting(), func(waiting standin.Execution) bool {
+		return attempt(waiting) > 8 && waiting.Body == e.Body
+	})
+}
 
 // collect takes the events over, and lets the stand-in forget its calls.
 func (s *soak) collect() {
@@ -394,6 +410,8 @@ type tally struct {
 	strayed               int // executions queued by one that were not the next of its run
 	frozen                int // deliveries after a freeze that needed more than two calls
 	unreplayed            int // refused, and not settled by the replay of the log either
+	queued                int // first attempts that came due
+	alone                 int // of those, without a copy in a later run
 	refused               int // answered 503 each time, as the platform's limits allow
 	outcomes              map[string]int
 }
@@ -401,7 +419,7 @@ type tally struct {
 func newTally() *tally { return &tally{outcomes: map[string]int{}} }
 
 func (n *tally) failed() bool {
-	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.unreplayed+n.strayed+n.frozen > 0
+	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.unreplayed+n.strayed+n.frozen > 0 || n.alone > n.queued/4
 }
 
 func (n *tally) String() string {
@@ -415,9 +433,10 @@ func (n *tally) String() string {
   refused, and not settled by a replay   %d
   executions beside their run            %d
   freezes that cost more than one call   %d
+  queued in one copy, where few may be   %d of %d
   refused for good, as the platform's limits allow: %d
   ended: %v
-`, n.deliveries, n.callbacks, n.lost, n.doubled, n.backwards, n.needless, n.unreadable, n.unsaid, n.unreplayed, n.strayed, n.frozen, n.refused, n.outcomes)
+`, n.deliveries, n.callbacks, n.lost, n.doubled, n.backwards, n.needless, n.unreadable, n.unsaid, n.unreplayed, n.strayed, n.frozen, n.alone, n.queued, n.refused, n.outcomes)
 }
 
 // judge holds the end state and every reply to what was said.
@@ -426,6 +445,8 @@ func (s *soak) judge(n *tally) {
 	logs, errors = append(s.logs, logs...), append(s.errors, errors...)
 	n.strayed += s.strayed
 	n.frozen += s.frozen
+	n.queued += s.queued
+	n.alone += s.alone
 	for _, line := range logs {
 		_, outcome, _ := strings.Cut(line, "outcome=")
 		outcome, _, _ = strings.Cut(outcome, " ")
