@@ -39,12 +39,9 @@ type appwrite struct {
 }
 
 func (a *appwrite) create(ctx context.Context, d document) error {
-	name, transaction := d.attribute()
-	data := d.data()
-	data[name] = transaction
 	_, err := a.call(ctx, "create", http.MethodPost, a.path(d.kind, ""), nil, map[string]any{
 		"documentId":  d.id,
-		"data":        data,
+		"data":        d.attributes(),
 		"permissions": d.permissions(),
 	})
 	if status(err) == http.StatusConflict {
@@ -99,7 +96,7 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	if err := sleep(ctx, 2*time.Millisecond); err != nil {
 		return &failure{call: "replace", cause: cause(err)}
 	}
-	params := map[string]any{"data": d.data()}
+	params := map[string]any{"data": d.attributes()}
 	if strings.HasPrefix(d.reader, "user:") {
 		params["permissions"] = d.permissions()
 	}

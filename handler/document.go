@@ -52,38 +52,55 @@ func newDocument(v parse.Verdict, reader string, now time.Time) document {
 	}
 }
 
-// attribute returns the name and the value of the attribute that holds the
-// transaction's id. One that is too long is cut, never refused.
-func (d document) attribute() (name, value string) {
-	if d.kind == parse.Disbursement {
-		return "originatorConversationId", text(d.transaction, 36)
-	}
-	return "checkoutRequestId", text(d.transaction, 255)
+// attributes is a document's data on the wire. All of its kind are written, nulls
+// included: a replacement must leave nothing of what it replaces.
+type attributes struct {
+	CheckoutRequestID        string       `json:"checkoutRequestId,omitempty"`        // payments
+	OriginatorConversationID string       `json:"originatorConversationId,omitempty"` // disbursements
+	Status                   parse.Status `json:"status"`
+	ResultCode               int          `json:"resultCode"`
+	Receipt                  *string      `json:"receipt"`
+	Amount                   *int64       `json:"amount"`
+	FailureReason            *string      `json:"failureReason"`
+	MpesaTimestamp           *string      `json:"mpesaTimestamp"`
+	SettledAt                string       `json:"settledAt"`
+	*payee
 }
 
-// data returns the attributes but the transaction's id, nulls included: a
-// replacement must leave nothing of what it replaces.
-func (d document) data() map[string]any {
-	data := map[string]any{
-		"status":         string(d.status),
-		"resultCode":     d.code,
-		"receipt":        nullable(d.receipt),
-		"amount":         nil,
-		"failureReason":  nullable(text(d.reason, 255)),
-		"mpesaTimestamp": nil,
-		"settledAt":      d.settledAt.UTC().Format("2006-01-02T15:04:05.000Z"),
-	}
-	if d.amount != 0 {
-		data["amount"] = d.amount
+// payee is what disbursements have beside.
+type payee struct {
+	ConversationID *string `json:"conversationId"`
+	ReceiverName   *string `json:"receiverName"`
+}
+
+func (d document) attributes() attributes {
+	data := attributes{
+		Status:        d.status,
+		ResultCode:    d.code,
+		Receipt:       nullable(d.receipt),
+		Amount:        nullable(d.amount),
+		FailureReason: nullable(text(d.reason, 255)),
+		SettledAt:     d.settledAt.UTC().Format("2006-01-02T15:04:05.000Z"),
 	}
 	if !d.at.IsZero() {
-		data["mpesaTimestamp"] = d.at.UTC().Format("2006-01-02T15:04:05Z")
+		data.MpesaTimestamp = nullable(d.at.UTC().Format("2006-01-02T15:04:05Z"))
 	}
 	if d.kind == parse.Disbursement {
-		data["conversationId"] = nullable(text(d.conversation, 50))
-		data["receiverName"] = nullable(text(d.receiver, 255))
+		data.OriginatorConversationID = d.transactionText()
+		data.payee = &payee{nullable(text(d.conversation, 50)), nullable(text(d.receiver, 255))}
+	} else {
+		data.CheckoutRequestID = d.transactionText()
 	}
 	return data
+}
+
+// transactionText is the transaction's id as its attribute holds it. One that is
+// too long is cut, never refused.
+func (d document) transactionText() string {
+	if d.kind == parse.Disbursement {
+		return text(d.transaction, 36)
+	}
+	return text(d.transaction, 255)
 }
 
 // permissions lists who may read the document, in Appwrite's grammar.
@@ -94,11 +111,14 @@ func (d document) permissions() []string {
 	return []string{`read("` + d.reader + `")`}
 }
 
-func nullable(s string) any {
-	if s == "" {
+// nullable returns nil for what is not known.
+func nullable[T comparable](v T) *T {
+	var unknown T
+	if v == unknown {
 		return nil
 	}
-	return s
+	known := v // not &v, which would be allocated for what is unknown too
+	return &known
 }
 
 // text makes s fit a string attribute of so many characters (Appwrite counts

@@ -1,7 +1,7 @@
 package handler
 
 import (
-	"reflect"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -86,23 +86,23 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestData has every attribute, so that a replacement leaves none behind.
-func TestData(t *testing.T) {
+// TestAttributes has every attribute, so that a replacement leaves none behind.
+func TestAttributes(t *testing.T) {
 	now := time.Date(2026, 11, 23, 9, 30, 5, 678e6, time.FixedZone("EAT", 3*60*60))
-	empty := map[string]any{"status": "TIMEOUT", "resultCode": -1, "receipt": nil, "amount": nil,
-		"failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2026-11-23T06:30:05.678Z"}
 	v := parse.Verdict{Kind: parse.Payment, ID: "ws_CO_1", Status: parse.Timeout, Code: parse.NoCode}
-	if got := newDocument(v, "", now).data(); !reflect.DeepEqual(got, empty) {
-		t.Errorf("data = %v, want %v", got, empty)
+	empty := `{"checkoutRequestId":"ws_CO_1","status":"TIMEOUT","resultCode":-1,"receipt":null,"amount":null,` +
+		`"failureReason":null,"mpesaTimestamp":null,"settledAt":"2026-11-23T06:30:05.678Z"}`
+	if got, err := json.Marshal(newDocument(v, "", now).attributes()); string(got) != empty {
+		t.Errorf("attributes = %s, %v, want %s", got, err, empty)
 	}
 
 	v = parse.Verdict{Kind: parse.Disbursement, ID: "o-1", Conversation: "AG_1", Status: parse.Success, Receipt: "UKN",
 		Amount: 500, Receiver: "Amina", At: time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)}
-	full := map[string]any{"status": "SUCCESS", "resultCode": 0, "receipt": "UKN", "amount": int64(500),
-		"failureReason": nil, "mpesaTimestamp": "2026-11-23T06:30:00Z", "settledAt": "2026-11-23T06:30:05.678Z",
-		"conversationId": "AG_1", "receiverName": "Amina"}
-	if got := newDocument(v, "", now).data(); !reflect.DeepEqual(got, full) {
-		t.Errorf("data = %v, want %v", got, full)
+	full := `{"originatorConversationId":"o-1","status":"SUCCESS","resultCode":0,"receipt":"UKN","amount":500,` +
+		`"failureReason":null,"mpesaTimestamp":"2026-11-23T06:30:00Z","settledAt":"2026-11-23T06:30:05.678Z",` +
+		`"conversationId":"AG_1","receiverName":"Amina"}`
+	if got, err := json.Marshal(newDocument(v, "", now).attributes()); string(got) != full {
+		t.Errorf("attributes = %s, %v, want %s", got, err, full)
 	}
 }
 

@@ -298,7 +298,8 @@ type acknowledgement struct {
 }
 
 func accepted(ctx openruntimes.Context) openruntimes.Response {
-	return ctx.Res.Json(acknowledgement{0, "Accepted"})
+	return ctx.Res.Text(`{"ResultCode":0,"ResultDesc":"Accepted"}`,
+		ctx.Res.WithHeaders(map[string]string{"content-type": "application/json"}))
 }
 
 // refuse answers with a reason. There is always a body: an empty one becomes

@@ -35,7 +35,10 @@ func checkLog(t testing.TB, w *world) {
 // exception.
 func unfit(w *world, line string, names []string) string {
 	if rest, marked := strings.CutPrefix(line, unsettledMark); marked {
-		var u unsettledLine
+		var u struct {
+			Route, UID, ID string
+			Data           map[string]any
+		}
 		if json.Unmarshal([]byte(rest), &u) != nil {
 			return "half an UNSETTLED line"
 		}

@@ -17,20 +17,23 @@ const unsettledMark = "UNSETTLED "
 // document which could not be stored. It is a wire format: what one version
 // logs, a later one must be able to replay.
 type unsettledLine struct {
-	Route string         `json:"route"`
-	UID   string         `json:"uid"` // "" if nobody could read by it
-	ID    string         `json:"id"`
-	Data  map[string]any `json:"data"` // the attributes, without receiverName
+	Route string `json:"route"`
+	UID   string `json:"uid"` // "" if nobody could read by it
+	ID    string `json:"id"`
+	Data  logged `json:"data"`
+}
+
+// logged are the attributes without the payee's name, which a nil of the same
+// name hides: it has no business in a log.
+type logged struct {
+	attributes
+	ReceiverName *string `json:"receiverName,omitempty"`
 }
 
 // unsettled is the line for d. It must fit into the 8,000 bytes at which the
 // runtime cuts a line, and does: no attribute has over 255 characters.
 func (dl *delivery) unsettled(d document) string {
-	name, transaction := d.attribute()
-	data := d.data()
-	data[name] = transaction
-	delete(data, "receiverName")
-	line, _ := json.Marshal(unsettledLine{dl.route.name, dl.validUID(), d.id, data})
+	line, _ := json.Marshal(unsettledLine{dl.route.name, dl.validUID(), d.id, logged{attributes: d.attributes()}})
 	return unsettledMark + string(line)
 }
 

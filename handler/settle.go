@@ -153,7 +153,5 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 
 // sameTransaction compares the ids as their attribute holds them.
 func (d document) sameTransaction(other document) bool {
-	_, mine := d.attribute()
-	_, others := other.attribute()
-	return mine == others
+	return d.transactionText() == other.transactionText()
 }
