@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -14,52 +15,42 @@ import (
 	"openruntimes/handler/scripts/standin"
 )
 
-// BenchmarkMain is the function, BenchmarkFloor one that does nothing but post the
-// same bytes to the same API with net/http alone. Both are measured in two ways:
-// called as the runtime calls them, by themselves (bare) and over loopback through
-// the runtime's surface (served); and the API answers at once, or as late as a
-// server with a database would. ./scripts/bench compares them.
+// BenchmarkDelivery is one paid callback, 64 of them at a time, in two ways:
+// by=floor posts the bytes that Main posts, with net/http alone; by=main is Main.
+// Both are called directly, and served over loopback through the runtime's surface;
+// and the API answers at once, or as late as a server with a database.
+func BenchmarkDelivery(b *testing.B) {
+	for _, late := range []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond} {
+		api := newBenchmarkAPI(b, late)
+		for _, f := range []struct {
+			name string
+			main function
+		}{{"floor", api.floor}, {"main", Main}} {
+			b.Run("called/api="+late.String()+"/by="+f.name, func(b *testing.B) {
+				run(b, func() int { return call(f.main, api.callback).StatusCode })
+			})
+		}
+		for _, f := range []struct {
+			name string
+			main function
+		}{{"floor", api.floor}, {"main", Main}} {
+			b.Run("served/api="+late.String()+"/by="+f.name, func(b *testing.B) {
+				server := httptest.NewServer(&standin.Runtime{Main: f.main, Key: "key"})
+				defer server.Close()
+				run(b, func() int { return post(api.client, server.URL, api.callback) })
+			})
+		}
+	}
+}
+
+type function func(openruntimes.Context) openruntimes.Response
 
 // atATime is how many requests are under way at once.
 const atATime = 64
 
-func BenchmarkMain(b *testing.B) {
-	benchmark(b, func(api *benchmarkAPI) main { return Main })
-}
-
-func BenchmarkFloor(b *testing.B) {
-	benchmark(b, func(api *benchmarkAPI) main { return api.floor })
-}
-
-type main func(openruntimes.Context) openruntimes.Response
-
-func benchmark(b *testing.B, function func(*benchmarkAPI) main) {
-	for _, late := range []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond} {
-		api := newBenchmarkAPI(b, late)
-		f := function(api)
-		b.Run("bare/api="+late.String(), func(b *testing.B) {
-			run(b, func() int { return call(f, api.callback).StatusCode })
-		})
-		server := httptest.NewServer(&standin.Runtime{Main: f, Key: "key"})
-		b.Cleanup(server.Close)
-		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atATime}}
-		b.Run("served/api="+late.String(), func(b *testing.B) {
-			run(b, func() int {
-				resp, err := client.Post(server.URL+"/callback?uid=amina", "application/json", bytes.NewReader(api.callback))
-				if err != nil {
-					return 0
-				}
-				io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				return resp.StatusCode
-			})
-		})
-	}
-}
-
 func run(b *testing.B, deliver func() int) {
 	b.ReportAllocs()
-	b.SetParallelism(atATime / 2)
+	b.SetParallelism(max(1, atATime/runtime.GOMAXPROCS(0)))
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if status := deliver(); status != http.StatusOK {
@@ -69,7 +60,17 @@ func run(b *testing.B, deliver func() int) {
 	})
 }
 
-func call(f main, body []byte) openruntimes.Response {
+func post(client *http.Client, url string, body []byte) (status int) {
+	resp, err := client.Post(url+"/callback?uid=amina", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+func call(f function, body []byte) openruntimes.Response {
 	ctx := openruntimes.NewContext(openruntimes.Logger{})
 	ctx.Req = openruntimes.ContextRequest{Method: http.MethodPost, Path: "/callback", Query: map[string]string{"uid": "amina"},
 		Headers: map[string]string{"x-appwrite-key": "key"}}

@@ -3,58 +3,67 @@ package parse
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
-// The pairs of benchmarks read the same body: once into a verdict, once into the
-// same wire structs with encoding/json alone, which is the floor.
-
-func BenchmarkSTK(b *testing.B) { benchmark(b, "../testdata/stk/paid-balance-no-value.json", STK) }
-func BenchmarkB2C(b *testing.B) { benchmark(b, "../testdata/b2c/paid-pretty.json", B2C) }
-func BenchmarkB2CTimeout(b *testing.B) {
-	benchmark(b, "../testdata/timeout/envelope-pretty.json", B2CTimeout)
-}
-
-func BenchmarkSTKBare(b *testing.B) {
-	benchmarkBare[stkBody](b, "../testdata/stk/paid-balance-no-value.json")
-}
-func BenchmarkB2CBare(b *testing.B) {
-	benchmarkBare[struct{ Result result }](b, "../testdata/b2c/paid-pretty.json")
-}
-func BenchmarkB2CTimeoutBare(b *testing.B) {
-	benchmarkBare[struct {
+// BenchmarkParse reads the largest body of each kind in two ways: by=floor into the
+// wire structs with encoding/json alone, by=parse into a verdict. Where PAYLOADS
+// names a folder of collected payloads, the largest one there is read instead.
+func BenchmarkParse(b *testing.B) {
+	type b2cBody struct{ Result result }
+	type timeoutBody struct {
 		Result result
 		result
-	}](b, "../testdata/timeout/envelope-pretty.json")
+	}
+	for _, kind := range []struct {
+		name, file, given string
+		parse             func([]byte) (Verdict, error)
+		decode            func([]byte) error
+	}{
+		{"stk", "stk/paid-pretty.json", "stk-*.json", STK, bare[stkBody]},
+		{"b2c", "b2c/paid-pretty.json", "b2c-[sf]*.json", B2C, bare[b2cBody]},
+		{"timeout", "timeout/envelope-paid.json", "b2c-timeout-*.json", B2CTimeout, bare[timeoutBody]},
+	} {
+		body := largest(b, filepath.Join("../testdata", kind.file), kind.given)
+		measure := func(name string, read func([]byte) error) {
+			b.Run(kind.name+"/by="+name, func(b *testing.B) {
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for i := 0; i < b.N; i++ {
+					if err := read(body); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		measure("floor", kind.decode)
+		measure("parse", func(body []byte) error {
+			_, err := kind.parse(body)
+			return err
+		})
+	}
 }
 
-func benchmark(b *testing.B, file string, parse func([]byte) (Verdict, error)) {
-	body := read(b, file)
-	for i := 0; i < b.N; i++ {
-		if _, err := parse(body); err != nil {
+// largest reads the largest file in PAYLOADS that matches, or else the one of ours.
+func largest(b *testing.B, ours, given string) (body []byte) {
+	files := []string{ours}
+	if folder := os.Getenv("PAYLOADS"); folder != "" {
+		files, _ = filepath.Glob(filepath.Join(folder, given))
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func benchmarkBare[T any](b *testing.B, file string) {
-	body := read(b, file)
-	for i := 0; i < b.N; i++ {
-		var v T
-		if err := json.Unmarshal(body, &v); err != nil {
-			b.Fatal(err)
+		if len(content) > len(body) {
+			body = content
 		}
 	}
-}
-
-func read(b *testing.B, file string) []byte {
-	b.Helper()
-	body, err := os.ReadFile(file)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	b.ResetTimer()
 	return body
+}
+
+func bare[T any](body []byte) error {
+	var v T
+	return json.Unmarshal(body, &v)
 }

@@ -81,6 +81,9 @@ type Verdict struct {
 // expected stay zero, which is encoding/json's own way of going on.
 func decode(body []byte, v any) error {
 	err := json.Unmarshal(body, v)
+	if err == nil {
+		return nil
+	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("%w at byte %d", ErrSyntax, syntax.Offset)

@@ -138,6 +138,7 @@ type parameters []parameter
 func (ps *parameters) UnmarshalJSON(b []byte) error {
 	switch b[0] {
 	case '[':
+		*ps = make(parameters, 0, 8) // the longest list that was seen
 		_ = json.Unmarshal(b, (*[]parameter)(ps))
 	case '{':
 		*ps = make(parameters, 1)
