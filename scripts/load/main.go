@@ -1,0 +1,173 @@
+// Load posts callbacks as Safaricom does, many at a time, and then looks whether
+// each transaction has its document, once, saying what it should.
+//
+//	go run ./scripts/load                                against a stand-in of its own
+//	go run ./scripts/load -n 100000 -at-a-time 8 -rate 500
+//	go run ./scripts/load -url http://127.0.0.1:3000     against go run ./scripts/local
+//
+// Against a server that is not on this machine, it needs -i-own-this-server, and
+// APPWRITE_ENDPOINT, APPWRITE_PROJECT_ID and an APPWRITE_API_KEY with the scopes
+// documents.read and documents.write, to look for the documents and to remove
+// them. Some of them say SUCCESS while they stand, so whatever your app or server
+// does about a payment, it does about these.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	handler "openruntimes/handler"
+	"openruntimes/handler/scripts/standin"
+)
+
+// options are what the command line says.
+type options struct {
+	n       int     // callbacks
+	rate    float64 // a second; 0 is as fast as they go
+	atATime int
+	seed    uint64
+	url     string // of the function, with the callback secret; "" starts one
+	owned   bool
+	wait    time.Duration // for documents that are not there yet
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.n, "n", 5000, "how many callbacks to post")
+	flag.Float64Var(&o.rate, "rate", 0, "how many to post a second; 0 is as fast as they go")
+	flag.IntVar(&o.atATime, "at-a-time", 64, "how many to post at once")
+	flag.Uint64Var(&o.seed, "seed", 1, "what the traffic is drawn from")
+	flag.StringVar(&o.url, "url", "", "the function's URL, with /SECRET if it has one; without, one is started beside a stand-in for Appwrite")
+	flag.BoolVar(&o.owned, "i-own-this-server", false, "post to a server that is not on this machine")
+	flag.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait for documents that went through the queue (with -url)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, os.Stderr, o, handler.Main, os.Getenv); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// run posts, prints the figures and returns an error if a document is missing, or
+// not as it should be. main is the function to start where o names none.
+func run(ctx context.Context, out, progress io.Writer, o options, main func(openruntimes.Context) openruntimes.Response, getenv func(string) string) error {
+	if o.n < 1 || o.atATime < 1 || o.rate < 0 {
+		return errors.New("-n and -at-a-time must be 1 or more, -rate 0 or more")
+	}
+	own := o.url == ""
+	t := target{
+		function: strings.TrimSuffix(o.url, "/"),
+		endpoint: strings.TrimSuffix(cmp.Or(getenv("APPWRITE_ENDPOINT"), "http://127.0.0.1:4000/v1"), "/"),
+		project:  cmp.Or(getenv("APPWRITE_PROJECT_ID"), standin.ProjectID),
+		key:      cmp.Or(getenv("APPWRITE_API_KEY"), standin.FunctionKey),
+		database: cmp.Or(getenv("DARAJA_DATABASE_ID"), "daraja"),
+		collections: map[string]string{
+			"checkoutRequestId":        cmp.Or(getenv("DARAJA_COLLECTION_ID"), "payments"),
+			"originatorConversationId": cmp.Or(getenv("DARAJA_B2C_COLLECTION_ID"), "disbursements"),
+		},
+	}
+	settle := func() { time.Sleep(min(o.wait, 5*time.Second)) }
+	if own {
+		m, err := startMachine(main)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		t.function, t.endpoint, t.project, t.key, t.database = m.FunctionURL, m.AppwriteURL, standin.ProjectID, standin.FunctionKey, "daraja"
+		// What is queued comes back at once: the stand-in's clock can be moved.
+		o.wait, settle = time.Second, func() { m.RunUntil(m.Clock.Now().Add(24 * time.Hour)) }
+	}
+	for _, address := range []string{t.function, t.endpoint} {
+		if err := mayPost(address, o.owned); err != nil {
+			return err
+		}
+	}
+
+	callbacks := (&traffic{Rand: rand.New(rand.NewPCG(o.seed, 0)), begin: time.Now().In(time.FixedZone("EAT", 3*60*60))}).draw(o.n)
+	if _, err := t.verify(newWanted(callbacks[:1])); err != nil {
+		return err // before anything is posted that could not be found again
+	}
+	fmt.Fprintf(out, "%s callbacks, %d at a time, to %s\n", thousands(o.n), o.atATime, masked(t.function))
+	f := drive(ctx, progress, t.function, callbacks, o.rate, o.atATime)
+	f.print(out)
+
+	wanted := newWanted(callbacks[:f.sent])
+	verdict, err := t.verify(wanted)
+	for began := time.Now(); err == nil && verdict.missing > 0 && time.Since(began) < o.wait && ctx.Err() == nil; {
+		settle()
+		verdict, err = t.verify(wanted)
+	}
+	if err != nil {
+		return err
+	}
+	verdict.print(out)
+	if !own {
+		if err := t.remove(out, verdict.documents); err != nil {
+			return err
+		}
+	}
+	return verdict.err()
+}
+
+// startMachine serves the function and a stand-in for Appwrite on loopback.
+func startMachine(main func(openruntimes.Context) openruntimes.Response) (*standin.Machine, error) {
+	schema, err := os.ReadFile("appwrite.json")
+	if err != nil {
+		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
+	}
+	m, err := standin.NewMachine(schema, main, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range m.Environment() {
+		if err := os.Setenv(name, value); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// mayPost returns an error unless the address is this machine's own, or the
+// server said to be one's own. This is a tool to break things with.
+func mayPost(address string, owned bool) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("%q is no URL", address)
+	}
+	if ip := net.ParseIP(u.Hostname()); owned || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%s is not this machine: say -i-own-this-server if you may load it, and read go doc ./scripts/load first", u.Host)
+}
+
+// masked is the URL without its path, which may be the callback secret.
+func masked(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "?"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// thousands writes 5000 as 5,000.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

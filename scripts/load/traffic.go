@@ -1,0 +1,203 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"openruntimes/handler/parse"
+)
+
+// callback is one POST of Safaricom's.
+type callback struct {
+	path    string
+	body    string
+	verdict parse.Verdict
+}
+
+// outcome is a result code with its description, and how often it came.
+type outcome struct {
+	code, description string
+	count             int
+}
+
+const paid = "The service request is processed successfully."
+
+// stkOutcomes are those of 10,932 STK callbacks in public capture logs, 2018 to
+// 2026, almost all of them one merchant's of 2023-24.
+var stkOutcomes = []outcome{
+	{"1032", "Request cancelled by user", 4774},
+	{"1037", "DS timeout user cannot be reached", 2545},
+	{"1", "The balance is insufficient for the transaction.", 1706},
+	{"0", paid, 1269},
+	{"2001", "The initiator information is invalid.", 527},
+	{"1019", "Transaction has expired", 46},
+	{"1025", "Error Occurred while sending push request", 22},
+	{"2026", "The channel session ID has expired.", 18},
+	{"1031", "Request cancelled by user", 9},
+	{"17", "Rule limited.", 4},
+	{"8006", "The security credential is locked.", 4},
+	{`"BW-JMS-100039"`, "There was an unexpected error while sending a message.", 4},
+	{"1001", "Unable to lock subscriber.", 2},
+	{"11", "The DebitParty is in an invalid state.", 1},
+}
+
+// b2cOutcomes have the shares of 26 results of one business in production, 2023;
+// which failure is how frequent, nobody has published.
+var b2cOutcomes = []outcome{
+	{"0", paid, 16},
+	{"1", "The balance is insufficient for the transaction.", 3},
+	{"2001", "The initiator information is invalid.", 3},
+	{"2040", "Credit Party customer type (Unregistered or Registered Customer) can't be supported by the service .", 3},
+	{"17", "System internal error.", 1},
+}
+
+// traffic draws what Safaricom posts. The seed decides which payments there are;
+// their ids begin with the time, so that each run has its own.
+type traffic struct {
+	*rand.Rand
+	begin time.Time // East Africa Time
+	made  int       // transactions so far
+}
+
+// draw returns n callbacks in the order of their arrival. Repeated ones come up to
+// three places behind the first, as in the logs. A 1019 comes as many places late
+// as it was seconds late there: 78 in the median, 215 at most.
+func (t *traffic) draw(n int) []callback {
+	type arrival struct {
+		place int
+		callback
+	}
+	var arrivals []arrival
+	for place := 0; len(arrivals) < n+3*78; place++ { // some of the last ones are late, and cut off
+		for i, c := range t.transaction() {
+			at := place
+			if c.verdict.Code == 1019 {
+				at += t.IntN(2 * 78)
+			}
+			if i > 0 {
+				at += 1 + t.IntN(3)
+			}
+			arrivals = append(arrivals, arrival{at, c})
+		}
+	}
+	slices.SortStableFunc(arrivals, func(a, b arrival) int { return a.place - b.place })
+	callbacks := make([]callback, n)
+	for i := range callbacks {
+		callbacks[i] = arrivals[i].callback
+	}
+	return callbacks
+}
+
+// transaction draws all that is said about one. One in ten is a disbursement.
+func (t *traffic) transaction() []callback {
+	t.made++
+	if t.IntN(10) == 0 {
+		return t.disbursement()
+	}
+	id := t.checkoutRequestID()
+	first := t.stk(id, t.pick(stkOutcomes))
+	said := []callback{first}
+	switch code := first.verdict.Code; {
+	case code == 1019 && t.IntN(100) < 58, t.IntN(1000) < 3:
+		said = append(said, first)
+	case (code == 1037 || code == 2001) && t.IntN(1000) == 0:
+		said = append(said, t.stk(id, outcome{"1019", "Transaction has expired", 0}))
+	}
+	return said
+}
+
+// disbursement draws a B2C result. Of one in fifty it was said before that it
+// waited too long; that this comes at all is documented, how often is not.
+func (t *traffic) disbursement() []callback {
+	id := fmt.Sprintf("%04x-%04x-%04x-%012x%06x", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.begin.Unix(), t.made)
+	result := t.b2c(id, t.pick(b2cOutcomes))
+	said := []callback{result}
+	switch n := t.IntN(1000); {
+	case n < 20:
+		late := fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":1,"ResultDesc":"The request waited too long.",`+
+			`"OriginatorConversationID":%q,"ConversationID":%q}}`, id, t.conversationID())
+		said = []callback{newCallback("/b2c/timeout", late, parse.B2CTimeout), result}
+	case n < 23:
+		said = append(said, result)
+	}
+	return said
+}
+
+func (t *traffic) pick(outcomes []outcome) outcome {
+	total := 0
+	for _, o := range outcomes {
+		total += o.count
+	}
+	n := t.IntN(total)
+	for _, o := range outcomes {
+		if n -= o.count; n < 0 {
+			return o
+		}
+	}
+	panic("unreachable")
+}
+
+// checkoutRequestID has the form of 2022 and later, in a few with a single digit
+// after the second. The number in it is nobody's: none begins with 000.
+func (t *traffic) checkoutRequestID() string {
+	at := t.begin.Add(time.Duration(t.made) * time.Millisecond)
+	fraction := fmt.Sprintf("%03d", at.Nanosecond()/1e6)
+	if t.IntN(25) == 0 {
+		fraction = fraction[:1]
+	}
+	return fmt.Sprintf("ws_CO_%s%s000%06d", at.Format("02012006150405"), fraction, t.made%1e6)
+}
+
+func (t *traffic) stk(id string, o outcome) callback {
+	metadata := ""
+	if o.code == "0" {
+		amount := fmt.Sprint(1 + t.IntN(5000))
+		if t.IntN(25) > 0 {
+			amount += ".00"
+		}
+		balance := `{"Name":"Balance"},`
+		if t.IntN(3) == 0 {
+			balance = ""
+		}
+		metadata = fmt.Sprintf(`,"CallbackMetadata":{"Item":[{"Name":"Amount","Value":%s},{"Name":"MpesaReceiptNumber","Value":"%s"},%s`+
+			`{"Name":"TransactionDate","Value":%s},{"Name":"PhoneNumber","Value":254000%06d}]}`,
+			amount, t.receipt(), balance, t.begin.Format("20060102150405"), t.made%1e6)
+	}
+	merchantRequestID := fmt.Sprintf("%04x-%04x-%04x-%012x%d", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.Int64N(1<<48), t.made)
+	return newCallback("/callback", fmt.Sprintf(`{"Body":{"stkCallback":{"MerchantRequestID":%q,"CheckoutRequestID":%q,`+
+		`"ResultCode":%s,"ResultDesc":%q%s}}}`, merchantRequestID, id, o.code, o.description, metadata), parse.STK)
+}
+
+func (t *traffic) b2c(id string, o outcome) callback {
+	receipt, parameters := t.receipt(), ""
+	if o.code == "0" {
+		parameters = fmt.Sprintf(`"ResultParameters":{"ResultParameter":[{"Key":"TransactionAmount","Value":%d},`+
+			`{"Key":"ReceiverPartyPublicName","Value":"254000%06d - Load Test"},{"Key":"TransactionCompletedDateTime","Value":%q},`+
+			`{"Key":"B2CUtilityAccountAvailableFunds","Value":%d.57},{"Key":"B2CWorkingAccountAvailableFunds","Value":0.00},`+
+			`{"Key":"B2CRecipientIsRegisteredCustomer","Value":"Y"},{"Key":"B2CChargesPaidAccountAvailableFunds","Value":-%d.00},`+
+			`{"Key":"TransactionReceipt","Value":%q}]},`,
+			10+t.IntN(5000), t.made%1e6, t.begin.Format("02.01.2006 15:04:05"), t.IntN(1e6), t.IntN(5000), receipt)
+	}
+	return newCallback("/b2c/result", fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":%s,"ResultDesc":%q,"OriginatorConversationID":%q,`+
+		`"ConversationID":%q,"TransactionID":%q,%s"ReferenceData":{"ReferenceItem":{"Key":"QueueTimeoutURL",`+
+		`"Value":"http:\/\/queue.example\/results"}}}}`, o.code, o.description, id, t.conversationID(), receipt, parameters), parse.B2C)
+}
+
+// receipt is one of a month that is long past.
+func (t *traffic) receipt() string { return fmt.Sprintf("LDT%07X", t.IntN(1<<28)) }
+
+func (t *traffic) conversationID() string {
+	return fmt.Sprintf("AG_%s_%020x", t.begin.Format("20060102"), t.Int64())
+}
+
+// newCallback reads the verdict back from the body: what must stand in the end.
+func newCallback(path, body string, read func([]byte) (parse.Verdict, error)) callback {
+	verdict, err := read([]byte(body))
+	if err != nil || !json.Valid([]byte(body)) {
+		panic(fmt.Sprintf("%v: %s", err, body))
+	}
+	return callback{path, body, verdict}
+}
