@@ -155,7 +155,7 @@ func percentile(values []time.Duration, p float64) time.Duration {
 	if len(values) == 0 {
 		return 0
 	}
-	rank := int(math.Ceil(p / 100 * float64(len(values))))
+	rank := int(math.Ceil(p * float64(len(values)) / 100))
 	return values[max(rank, 1)-1]
 }
 

@@ -183,7 +183,7 @@ func (t *traffic) b2c(id string, o outcome) callback {
 	}
 	return newCallback("/b2c/result", fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":%s,"ResultDesc":%q,"OriginatorConversationID":%q,`+
 		`"ConversationID":%q,"TransactionID":%q,%s"ReferenceData":{"ReferenceItem":{"Key":"QueueTimeoutURL",`+
-		`"Value":"http:\/\/queue.example\/results"}}}}`, o.code, o.description, id, t.conversationID(), receipt, parameters), parse.B2C)
+		`"Value":"http:\/\/internalapi.safaricom.co.ke\/mpesa\/b2cresults\/v1\/submit"}}}}`, o.code, o.description, id, t.conversationID(), receipt, parameters), parse.B2C)
 }
 
 // receipt is one of a month that is long past.

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	handler "openruntimes/handler"
+	"openruntimes/handler/parse"
+	"openruntimes/handler/scripts/standin"
+)
+
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+func noEnvironment(string) string { return "" }
+
+func TestRun(t *testing.T) {
+	var out strings.Builder
+	if err := run(context.Background(), &out, io.Discard, options{n: 500, atATime: 16, seed: 1}, handler.Main, noEnvironment); err != nil {
+		t.Error(err)
+	}
+	for _, pattern := range []string{
+		`(?m)^500 callbacks, 16 at a time, to http://127\.0\.0\.1:\d+$`,
+		`(?m)^Throughput   \d+/s, 500 in \d+\.\d s$`,
+		`(?m)^Latency      p50 \S+ ms   p90 \S+ ms   p99 \S+ ms   p99.9 \S+ ms   max \S+ ms$`,
+		`(?m)^Replies      200: 500   $`,
+		`(?m)^Documents    of 49\d transactions: 0 missing, 0 doubled, 0 with another status or receipt$`,
+	} {
+		if !regexp.MustCompile(pattern).MatchString(out.String()) {
+			t.Errorf("nothing matches %s in\n%s", pattern, out.String())
+		}
+	}
+}
+
+// TestRunAgainst loads a function that runs elsewhere, leaves nothing behind, and
+// leaves alone what was there.
+func TestRunAgainst(t *testing.T) {
+	m := newMachine(t, handler.Main)
+	other := callback{path: "/callback", body: `{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_other","ResultCode":1}}}`}
+	if reply := post(http.DefaultClient, m.FunctionURL, other); reply != "200" {
+		t.Fatal(reply)
+	}
+	environment := map[string]string{"APPWRITE_ENDPOINT": m.AppwriteURL}
+	o := options{n: 200, atATime: 8, seed: 2, url: m.FunctionURL + "/", wait: time.Second}
+	var out strings.Builder
+	if err := run(context.Background(), &out, io.Discard, o, nil, func(name string) string { return environment[name] }); err != nil {
+		t.Error(err)
+	}
+	if !regexp.MustCompile(`(?m)^Removed      (19\d|200) documents$`).MatchString(out.String()) {
+		t.Errorf("it does not say how many documents it removed:\n%s", out.String())
+	}
+	left := append(m.Appwrite.Documents("daraja", "payments"), m.Appwrite.Documents("daraja", "disbursements")...)
+	if len(left) != 1 || left[0].ID != "ws_CO_other" {
+		t.Errorf("%v is left, want what was there before", left)
+	}
+
+	// A key that may not read is noticed before anything is posted.
+	environment["APPWRITE_API_KEY"] = "wrong"
+	m.Logged()
+	err := run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
+	if logs, _ := m.Logged(); err == nil || !strings.Contains(err.Error(), "answered 401") || len(logs) > 0 {
+		t.Errorf("with a wrong key: %v after %d callbacks, want 401 before the first", err, len(logs))
+	}
+}
+
+func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Response) *standin.Machine {
+	m, err := startMachine(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// TestRunNotices has functions that are wrong in one of 200 callbacks.
+func TestRunNotices(t *testing.T) {
+	acknowledge := openruntimes.Response{StatusCode: 200, Body: []byte("Accepted")}
+	var once atomic.Int32
+	tests := map[string]struct {
+		main func(openruntimes.Context) openruntimes.Response
+		want string
+	}{
+		"acknowledged and not stored": {func(ctx openruntimes.Context) openruntimes.Response {
+			if once.Add(1) == 100 {
+				return acknowledge
+			}
+			return handler.Main(ctx)
+		}, "1 have no document, 0 have several, 0 the wrong one"},
+		"a second document": {func(ctx openruntimes.Context) openruntimes.Response {
+			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
+				storeBeside(ctx)
+			}
+			return handler.Main(ctx)
+		}, "0 have no document, 1 have several, 0 the wrong one"},
+		"another status": {func(ctx openruntimes.Context) openruntimes.Response {
+			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
+				ctx.Req.SetBodyBinary(regexp.MustCompile(`"ResultCode":[^,]+`).ReplaceAll(ctx.Req.BodyBinary(), []byte(`"ResultCode":4999`)))
+			}
+			return handler.Main(ctx)
+		}, "0 have no document, 0 have several, 1 the wrong one"},
+	}
+	for name, tt := range tests {
+		once.Store(0)
+		err := run(context.Background(), io.Discard, io.Discard, options{n: 200, atATime: 1, seed: 3}, tt.main, noEnvironment)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+	}
+}
+
+// storeBeside stores a payment under another id.
+func storeBeside(ctx openruntimes.Context) {
+	v, err := parse.STK(ctx.Req.BodyBinary())
+	if err != nil {
+		panic(err)
+	}
+	document := `{"documentId":"unique()","data":{"checkoutRequestId":"` + v.ID + `","status":"FAILED","resultCode":1,"settledAt":"2026-11-23T11:00:00.000Z"}}`
+	req, err := http.NewRequest(http.MethodPost, os.Getenv("APPWRITE_FUNCTION_API_ENDPOINT")+"/databases/daraja/collections/payments/documents", strings.NewReader(document))
+	if err != nil {
+		panic(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Appwrite-Project", standin.ProjectID)
+	req.Header.Set("X-Appwrite-Key", ctx.Req.Headers["x-appwrite-key"])
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != 201 {
+		panic("the second document was not stored")
+	}
+	resp.Body.Close()
+}
+
+func TestBest(t *testing.T) {
+	unknown := parse.Verdict{Status: parse.Timeout}
+	failed, cancelled := parse.Verdict{Status: parse.Failed}, parse.Verdict{Status: parse.Cancelled}
+	success := parse.Verdict{Status: parse.Success, Receipt: "UKN7X1Q9ZK"}
+	for _, tt := range []struct {
+		said []parse.Verdict
+		want int // index of what must stand
+	}{
+		{[]parse.Verdict{unknown}, 0},
+		{[]parse.Verdict{unknown, failed}, 1},
+		{[]parse.Verdict{cancelled, unknown}, 0},
+		{[]parse.Verdict{failed, success, unknown}, 1},
+	} {
+		if got := best(tt.said); len(got) != 1 || got[0] != tt.said[tt.want] {
+			t.Errorf("best(%v) = %v, want number %d", tt.said, got, tt.want)
+		}
+	}
+	if got := best([]parse.Verdict{failed, unknown, cancelled}); len(got) != 2 {
+		t.Errorf("of two failures %v is best, want both: the first to arrive stands", got)
+	}
+}
+
+func TestMayPost(t *testing.T) {
+	for address, loopback := range map[string]bool{
+		"http://127.0.0.1:3000": true, "http://127.9.9.9": true, "http://[::1]:3000": true, "http://localhost:3000/secret": true,
+		"https://64d4.appwrite.run": false, "http://10.0.0.1": false, "http://localhost.example": false, "http://127.0.0.1.example": false,
+	} {
+		if err := mayPost(address, false); (err == nil) != loopback {
+			t.Errorf("%s: %v, want loopback only", address, err)
+		}
+		if err := mayPost(address, true); err != nil {
+			t.Errorf("%s, one's own: %v", address, err)
+		}
+	}
+	for _, address := range []string{"nonsense", "", "http://"} {
+		if mayPost(address, true) == nil {
+			t.Errorf("%q is taken for a URL", address)
+		}
+	}
+	// Both addresses are looked at, before a byte is sent.
+	environment := map[string]string{"APPWRITE_ENDPOINT": "https://cloud.example/v1"}
+	err := run(context.Background(), io.Discard, io.Discard, options{n: 1, atATime: 1, url: "http://127.0.0.1:1"}, nil,
+		func(name string) string { return environment[name] })
+	if err == nil || !strings.Contains(err.Error(), "cloud.example is not this machine") {
+		t.Errorf("an endpoint elsewhere: %v", err)
+	}
+}
+
+// TestTraffic holds the traffic to the logs it is drawn after.
+func TestTraffic(t *testing.T) {
+	const n = 20000
+	drawn := (&traffic{Rand: rand.New(rand.NewPCG(7, 0)), begin: time.Now()}).draw(n)
+	codes, said, bodies := map[int]int{}, map[string]int{}, map[string]int{}
+	b2c, largest, twice, late, seen := 0, 0, 0, 0, map[string]int{}
+	for place, c := range drawn {
+		said[c.verdict.ID]++
+		bodies[c.body]++
+		largest = max(largest, len(c.body))
+		if c.verdict.Kind == parse.Disbursement {
+			b2c++
+		} else {
+			codes[c.verdict.Code]++
+		}
+		if before, ok := seen[c.body]; ok {
+			twice++
+			if c.verdict.Code != 1019 && place-before > 12 { // some 1019s may have come between
+				t.Errorf("a repeated callback comes %d places behind the first", place-before)
+			}
+		}
+		seen[c.body] = place
+		if c.verdict.Code == 1019 && place > 0 && drawn[place-1].verdict.ID > c.verdict.ID {
+			late++
+		}
+	}
+	if len(drawn) != n || len(said) > n-50 || len(said) < n*98/100 {
+		t.Errorf("%d callbacks of %d transactions, want %d of a few less", len(drawn), len(said), n)
+	}
+	for code, share := range map[int]float64{1032: .437, 1037: .233, 1: .156, 0: .116, 2001: .048, 1019: .0042 * 1.58} {
+		if got := float64(codes[code]) / float64(n-b2c); got < share*.8 || got > share*1.2 {
+			t.Errorf("code %d has a share of %.4f, want about %.4f", code, got, share)
+		}
+	}
+	if b2c < n/12 || b2c > n/8 {
+		t.Errorf("%d of %d are disbursements, want one in ten", b2c, n)
+	}
+	if twice < 60 || late < 50 || largest < 850 || largest > 1500 {
+		t.Errorf("%d repeated, %d expired ones late, %d bytes the largest", twice, late, largest)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	var values []time.Duration
+	for i := range 1000 {
+		values = append(values, time.Duration(i+1))
+	}
+	for p, want := range map[float64]time.Duration{50: 500, 90: 900, 99: 990, 99.9: 999, 100: 1000, 0: 1} {
+		if got := percentile(values, p); got != want {
+			t.Errorf("p%v = %d, want %d", p, got, want)
+		}
+	}
+	if got := percentile(values[:1], 50); got != 1 {
+		t.Errorf("p50 of one = %d", got)
+	}
+	if got := percentile(nil, 99); got != 0 {
+		t.Errorf("p99 of none = %d", got)
+	}
+}
+
+// TestDriveCountsFromDue stalls the first of three callbacks: at a rate, the two
+// behind it waited too.
+func TestDriveCountsFromDue(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	var first sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		first.Do(func() { time.Sleep(stall) })
+	}))
+	defer server.Close()
+	callbacks := make([]callback, 3)
+	f := drive(context.Background(), io.Discard, server.URL, callbacks, 100, 1)
+	if f.sent != 3 || f.replies["200"] != 3 || f.latencies[0] < stall-20*time.Millisecond {
+		t.Errorf("%+v: those that waited behind a stalled one were not late", f)
+	}
+}
+
+// TestDriveEndsEarly is what Ctrl-C does: what was sent counts, and is looked for.
+func TestDriveEndsEarly(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var got atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if got.Add(1) == 5 {
+			cancel()
+		}
+	}))
+	defer server.Close()
+	f := drive(ctx, io.Discard, server.URL, make([]callback, 100000), 0, 2)
+	if f.sent != int(got.Load()) || f.sent != f.replies["200"] || f.sent > 1000 {
+		t.Errorf("%d were sent, %d arrived, after Ctrl-C at 5", f.sent, got.Load())
+	}
+}
