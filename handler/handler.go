@@ -134,7 +134,7 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):
 		dl.ctx.Log(fmt.Sprintf("route=%s outcome=not-final", dl.route.name))
-		return accepted(dl.ctx)
+		return accepted()
 	case err != nil:
 		dl.ctx.Error(fmt.Sprintf("refused route=%s reason=%q %s", dl.route.name, err, shape(dl.body)))
 		return refuse(dl.ctx, http.StatusBadRequest, err.Error())
@@ -146,7 +146,7 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 	d := newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
 	dl.document = &d
-	where := fmt.Sprintf("route=%s id=%s", dl.route.name, d.masked())
+	where := "route=" + dl.route.name + " id=" + d.masked()
 	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, dl.api, d) })
 	if err != nil {
 		if out.action != queued {
@@ -163,7 +163,7 @@ func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 	case beside:
 		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", where, out.have.summary(), d.summary()))
 	}
-	return dl.finish(fmt.Sprintf("%s status=%s", where, d.status), out.action)
+	return dl.finish(where+" status="+string(d.status), out.action)
 }
 
 // panicked queues what this version cannot handle.
@@ -190,7 +190,7 @@ func (dl *delivery) finish(what string, did action) openruntimes.Response {
 	if did == "not-kept" {
 		return refuse(dl.ctx, http.StatusServiceUnavailable, "not recorded")
 	}
-	return accepted(dl.ctx)
+	return accepted()
 }
 
 // oddities says what an operator should know about a document that stands all
@@ -297,9 +297,12 @@ type acknowledgement struct {
 	ResultDesc string
 }
 
-func accepted(ctx openruntimes.Context) openruntimes.Response {
-	return ctx.Res.Text(`{"ResultCode":0,"ResultDesc":"Accepted"}`,
-		ctx.Res.WithHeaders(map[string]string{"content-type": "application/json"}))
+func accepted() openruntimes.Response {
+	return openruntimes.Response{
+		StatusCode: http.StatusOK,
+		Headers:    map[string]string{"content-type": "application/json"},
+		Body:       []byte(`{"ResultCode":0,"ResultDesc":"Accepted"}`),
+	}
 }
 
 // refuse answers with a reason. There is always a body: an empty one becomes
