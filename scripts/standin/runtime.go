@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 )
@@ -84,18 +85,16 @@ func (rt *Runtime) run(req openruntimes.ContextRequest) (openruntimes.Response, 
 	if rt.Logs == nil {
 		return rt.call(openruntimes.Logger{}, req), nil
 	}
-	logs, err := newLogFile()
+	logs, err := takeLogFile()
 	if err != nil {
 		return openruntimes.Response{}, err
 	}
-	defer logs.remove()
-	errors, err := newLogFile()
+	errors, err := takeLogFile()
 	if err != nil {
 		return openruntimes.Response{}, err
 	}
-	defer errors.remove()
 	reply := rt.call(openruntimes.Logger{StreamLogs: logs.File, StreamErrors: errors.File}, req)
-	rt.Logs(logs.text(), errors.text())
+	rt.Logs(logs.end(), errors.end())
 	return reply, nil
 }
 
@@ -112,22 +111,41 @@ func (rt *Runtime) call(logger openruntimes.Logger, req openruntimes.ContextRequ
 }
 
 // A logFile is one of a request's two logs: a file, since the runtime's logger
-// takes nothing else.
+// takes nothing else. It has no name any more, and is used again and again, since
+// making a file takes longer than all the rest.
 type logFile struct{ *os.File }
 
-func newLogFile() (logFile, error) {
+var logFiles sync.Pool
+
+func takeLogFile() (logFile, error) {
+	if f, ok := logFiles.Get().(logFile); ok {
+		return f, nil
+	}
 	f, err := os.CreateTemp("", "standin-*.log")
-	return logFile{f}, err
+	if err != nil {
+		return logFile{}, err
+	}
+	_ = os.Remove(f.Name()) // Windows keeps what is open
+	return logFile{f}, nil
 }
 
-func (f logFile) text() string {
-	b, _ := os.ReadFile(f.Name())
-	return string(b)
-}
-
-func (f logFile) remove() {
-	f.Close()
-	os.Remove(f.Name())
+// end returns what was written, and gives the file back.
+func (f logFile) end() string {
+	var text strings.Builder
+	_, err := f.Seek(0, io.SeekStart)
+	if err == nil {
+		_, err = io.Copy(&text, f)
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		logFiles.Put(f)
+	}
+	return text.String()
 }
 
 // contextRequest makes what Main is given, as the runtime does.
