@@ -54,6 +54,10 @@ func main() {
 	flag.BoolVar(&o.owned, "i-own-this-server", false, "post to a server that is not on this machine")
 	flag.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait for documents that went through the queue (with -url)")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Stdout, os.Stderr, o, handler.Main, os.Getenv); err != nil {
@@ -68,26 +72,15 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 	if o.n < 1 || o.atATime < 1 || o.rate < 0 {
 		return errors.New("-n and -at-a-time must be 1 or more, -rate 0 or more")
 	}
-	own := o.url == ""
-	t := target{
-		function: strings.TrimSuffix(o.url, "/"),
-		endpoint: strings.TrimSuffix(cmp.Or(getenv("APPWRITE_ENDPOINT"), "http://127.0.0.1:4000/v1"), "/"),
-		project:  cmp.Or(getenv("APPWRITE_PROJECT_ID"), standin.ProjectID),
-		key:      cmp.Or(getenv("APPWRITE_API_KEY"), standin.FunctionKey),
-		database: cmp.Or(getenv("DARAJA_DATABASE_ID"), "daraja"),
-		collections: map[string]string{
-			"checkoutRequestId":        cmp.Or(getenv("DARAJA_COLLECTION_ID"), "payments"),
-			"originatorConversationId": cmp.Or(getenv("DARAJA_B2C_COLLECTION_ID"), "disbursements"),
-		},
-	}
+	t := newTarget(o.url, getenv)
 	pass := func() { time.Sleep(min(o.wait, 5*time.Second)) } // what is queued comes back in minutes
-	if own {
+	if o.url == "" {
 		m, err := startMachine(main)
 		if err != nil {
 			return err
 		}
 		defer m.Close()
-		t.function, t.endpoint, t.project, t.key, t.database = m.FunctionURL, m.AppwriteURL, standin.ProjectID, standin.FunctionKey, "daraja"
+		t = newTarget(m.FunctionURL, func(name string) string { return map[string]string{"APPWRITE_ENDPOINT": m.AppwriteURL}[name] })
 		pass = func() { m.RunUntil(m.Clock.Now().Add(24 * time.Hour)) }
 		o.wait = time.Second
 	}
@@ -115,12 +108,29 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 		return err
 	}
 	verdict.print(out)
-	if !own {
+	if o.url != "" {
 		if err := t.remove(out, verdict.documents); err != nil {
 			return err
 		}
 	}
 	return verdict.err()
+}
+
+// newTarget reads where the function's Appwrite is. What is not said is that of
+// scripts/local.
+func newTarget(function string, getenv func(string) string) target {
+	get := func(name, local string) string { return strings.TrimSuffix(cmp.Or(getenv(name), local), "/") }
+	return target{
+		function: strings.TrimSuffix(function, "/"),
+		endpoint: get("APPWRITE_ENDPOINT", "http://127.0.0.1:4000/v1"),
+		project:  get("APPWRITE_PROJECT_ID", standin.ProjectID),
+		key:      get("APPWRITE_API_KEY", standin.FunctionKey),
+		database: get("DARAJA_DATABASE_ID", "daraja"),
+		collections: map[string]string{
+			"checkoutRequestId":        get("DARAJA_COLLECTION_ID", "payments"),
+			"originatorConversationId": get("DARAJA_B2C_COLLECTION_ID", "disbursements"),
+		},
+	}
 }
 
 // startMachine serves the function and a stand-in for Appwrite on loopback.

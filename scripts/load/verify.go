@@ -130,18 +130,23 @@ func (t target) documents(attribute string, ids []string) (map[string][]stored, 
 	return byID, nil
 }
 
-// remove deletes the documents of a run.
+// remove deletes the documents of a run, as many as it can.
 func (t target) remove(out io.Writer, documents map[string][]stored) error {
 	removed := 0
+	var failed error
 	for attribute, ds := range documents {
 		for _, d := range ds {
 			if _, err := t.call(http.MethodDelete, t.path(attribute)+"/"+url.PathEscape(d.ID)); err != nil {
-				return fmt.Errorf("after %d documents were removed again: %w", removed, err)
+				failed = err
+			} else {
+				removed++
 			}
-			removed++
 		}
 	}
 	fmt.Fprintf(out, "Removed      %s documents\n", thousands(removed))
+	if failed != nil {
+		return fmt.Errorf("some documents of this run are left: %w", failed)
+	}
 	return nil
 }
 
@@ -149,11 +154,29 @@ func (t target) path(attribute string) string {
 	return "/databases/" + url.PathEscape(t.database) + "/collections/" + url.PathEscape(t.collections[attribute]) + "/documents"
 }
 
-// call makes one call of Appwrite's API and returns the answer.
-func (t target) call(method, path string) ([]byte, error) {
+// call makes one call of Appwrite's API and returns the answer. It tries three
+// times: what a run stored would stay if it could not be found again.
+func (t target) call(method, path string) (body []byte, err error) {
+	for range 3 {
+		var status int
+		if body, status, err = t.once(method, path); err == nil && (status < 300 || method == http.MethodDelete && status == http.StatusNotFound) {
+			return body, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%s of documents at %s: answered %d: %.200s", method, t.endpoint, status, body)
+		}
+		if status >= 400 && status < 500 && status != http.StatusTooManyRequests {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return nil, err
+}
+
+func (t target) once(method, path string) (body []byte, status int, err error) {
 	req, err := http.NewRequest(method, t.endpoint+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	req.Header.Set("X-Appwrite-Response-Format", "1.8.0")
 	req.Header.Set("X-Appwrite-Project", t.project)
@@ -162,12 +185,9 @@ func (t target) call(method, path string) ([]byte, error) {
 	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s of documents at %s: answered %d: %.200s", method, t.endpoint, resp.StatusCode, body)
-	}
-	return body, err
+	body, err = io.ReadAll(resp.Body)
+	return body, resp.StatusCode, err
 }

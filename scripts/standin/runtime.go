@@ -115,11 +115,11 @@ func (rt *Runtime) call(logger openruntimes.Logger, req openruntimes.ContextRequ
 // making a file takes longer than all the rest.
 type logFile struct{ *os.File }
 
-var logFiles sync.Pool
+var logFiles sync.Pool // of *os.File
 
 func takeLogFile() (logFile, error) {
-	if f, ok := logFiles.Get().(logFile); ok {
-		return f, nil
+	if f, ok := logFiles.Get().(*os.File); ok {
+		return logFile{f}, nil
 	}
 	f, err := os.CreateTemp("", "standin-*.log")
 	if err != nil {
@@ -143,7 +143,7 @@ func (f logFile) end() string {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err == nil {
-		logFiles.Put(f)
+		logFiles.Put(f.File)
 	}
 	return text.String()
 }
