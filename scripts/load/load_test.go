@@ -79,6 +79,27 @@ func TestRunAgainst(t *testing.T) {
 	}
 }
 
+// TestRunWaits has a callback that cannot be stored at first: its document is there
+// once the queue has brought it back.
+func TestRunWaits(t *testing.T) {
+	var calls atomic.Int32
+	main := func(ctx openruntimes.Context) openruntimes.Response {
+		if calls.Add(1) == 50 {
+			os.Unsetenv("DARAJA_COLLECTION_ID")
+			os.Unsetenv("DARAJA_B2C_COLLECTION_ID")
+			defer os.Setenv("DARAJA_COLLECTION_ID", "payments")
+			defer os.Setenv("DARAJA_B2C_COLLECTION_ID", "disbursements")
+		}
+		return handler.Main(ctx)
+	}
+	if err := run(context.Background(), io.Discard, io.Discard, options{n: 100, atATime: 1, seed: 4}, main, noEnvironment); err != nil {
+		t.Error(err)
+	}
+	if n := calls.Load(); n <= 100 {
+		t.Errorf("the function was called %d times for 100 callbacks of which one was queued", n)
+	}
+}
+
 func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Response) *standin.Machine {
 	m, err := startMachine(main)
 	if err != nil {
