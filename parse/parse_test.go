@@ -350,6 +350,25 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
+// TestStrings has what a string may hold: read as encoding/json reads it, or an id
+// would not be the one under which its document stands.
+func TestStrings(t *testing.T) {
+	for literal, want := range map[string]string{
+		`ws_CO_1`:       "ws_CO_1",
+		`a b{}[]:,`:     "a b{}[]:,",
+		`caf\u00e9`:     "café",
+		`café`:          "café",
+		`http:\/\/x`:    "http://x",
+		`\"quoted\"`:    `"quoted"`,
+		"cut\xff\xc3off": "cut\uFFFD\uFFFDoff",
+		`lone \ud800`:   "lone \uFFFD",
+	} {
+		if v, err := STK(with(t, paid, "ws_CO_1", literal)); v.ID != want || err != nil {
+			t.Errorf("%q is read as %q, %v, want %q", literal, v.ID, err, want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	const noSTK = "Body.stkCallback.CheckoutRequestID: missing"
 	const noB2C = "Result.OriginatorConversationID: missing"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -70,10 +71,18 @@ func TestRunAgainst(t *testing.T) {
 		t.Errorf("%v is left, want what was there before", left)
 	}
 
+	// What was never accepted is not waited for.
+	dead := o
+	dead.url, dead.wait = "http://127.0.0.1:1", time.Hour
+	err := run(context.Background(), io.Discard, io.Discard, dead, nil, func(name string) string { return environment[name] })
+	if err == nil || !strings.Contains(err.Error(), "have no document") {
+		t.Errorf("a function that does not answer: %v", err)
+	}
+
 	// A key that may not read is noticed before anything is posted.
 	environment["APPWRITE_API_KEY"] = "wrong"
 	m.Logged()
-	err := run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
+	err = run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
 	if logs, _ := m.Logged(); err == nil || !strings.Contains(err.Error(), "answered 401") || len(logs) > 0 {
 		t.Errorf("with a wrong key: %v after %d callbacks, want 401 before the first", err, len(logs))
 	}
@@ -132,6 +141,12 @@ func TestRunNotices(t *testing.T) {
 		"another status": {func(ctx openruntimes.Context) openruntimes.Response {
 			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
 				ctx.Req.SetBodyBinary(regexp.MustCompile(`"ResultCode":[^,]+`).ReplaceAll(ctx.Req.BodyBinary(), []byte(`"ResultCode":4999`)))
+			}
+			return handler.Main(ctx)
+		}, "0 have no document, 0 have several, 1 the wrong one"},
+		"another receipt": {func(ctx openruntimes.Context) openruntimes.Response {
+			if receipt := []byte(`"LDT`); bytes.Contains(ctx.Req.BodyBinary(), receipt) && strings.Contains(ctx.Req.BodyText(), `"ResultCode":0,`) && once.Add(1) == 10 {
+				ctx.Req.SetBodyBinary(bytes.ReplaceAll(ctx.Req.BodyBinary(), receipt, []byte(`"LDU`)))
 			}
 			return handler.Main(ctx)
 		}, "0 have no document, 0 have several, 1 the wrong one"},
@@ -206,11 +221,13 @@ func TestMayPost(t *testing.T) {
 		}
 	}
 	// Both addresses are looked at, before a byte is sent.
-	environment := map[string]string{"APPWRITE_ENDPOINT": "https://cloud.example/v1"}
-	err := run(context.Background(), io.Discard, io.Discard, options{n: 1, atATime: 1, url: "http://127.0.0.1:1"}, nil,
-		func(name string) string { return environment[name] })
-	if err == nil || !strings.Contains(err.Error(), "cloud.example is not this machine") {
-		t.Errorf("an endpoint elsewhere: %v", err)
+	for function, endpoint := range map[string]string{"http://127.0.0.1:1": "https://else.example/v1", "https://else.example": "http://127.0.0.1:1/v1"} {
+		environment := map[string]string{"APPWRITE_ENDPOINT": endpoint}
+		err := run(context.Background(), io.Discard, io.Discard, options{n: 1, atATime: 1, url: function}, nil,
+			func(name string) string { return environment[name] })
+		if err == nil || !strings.Contains(err.Error(), "else.example is not this machine") {
+			t.Errorf("function at %s, Appwrite at %s: %v", function, endpoint, err)
+		}
 	}
 }
 
