@@ -33,7 +33,7 @@ func TestGrowth(t *testing.T) {
 	after := g.settled(before)
 	t.Logf("after 1,000 callbacks: %v; after %d more: %v", before, *growthCallbacks, after)
 	if !after.backAt(before) {
-		t.Errorf("after 1,000 callbacks: %v; after %d more: %v", before, *growthCallbacks, after)
+		t.Error("that is not where it was")
 	}
 }
 
@@ -46,8 +46,8 @@ func TestHeld(t *testing.T) {
 	g.deliver(1000, 64)
 	held := (measure(g).heap - before.heap) / 1000
 	t.Logf("%d bytes are held for each request until the runtime's timeout", held)
-	if held > 16<<10 {
-		t.Errorf("%d bytes are held for each request, want that of its body and headers alone", held)
+	if held < 500 || held > 16<<10 {
+		t.Errorf("%d bytes are held for each request, want those of its body and headers", held)
 	}
 }
 

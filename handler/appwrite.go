@@ -96,7 +96,9 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	if err := sleep(ctx, 2*time.Millisecond); err != nil {
 		return &failure{call: "replace", cause: cause(err)}
 	}
-	params := map[string]any{"data": d.attributes()}
+	data := d.attributes()
+	data.CheckoutRequestID, data.OriginatorConversationID = "", "" // stays as it is
+	params := map[string]any{"data": data}
 	if strings.HasPrefix(d.reader, "user:") {
 		params["permissions"] = d.permissions()
 	}

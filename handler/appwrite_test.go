@@ -111,7 +111,7 @@ func TestWireOfReplacement(t *testing.T) {
 	if waited := w.at[1].Sub(read); waited < 2*time.Millisecond {
 		t.Errorf("replaced %v after it was read: a change within the same millisecond is not noticed", waited)
 	}
-	data := map[string]any{"checkoutRequestId": "ws_CO_1", "status": "SUCCESS", "resultCode": 0.0, "receipt": "UKN7X1Q9ZK", "amount": 100.0,
+	data := map[string]any{"status": "SUCCESS", "resultCode": 0.0, "receipt": "UKN7X1Q9ZK", "amount": 100.0,
 		"failureReason": nil, "mpesaTimestamp": nil, "settledAt": "0001-01-01T00:00:00.000Z"}
 	for i, permissions := range []any{[]any{`read("user:amina")`}, nil, nil} {
 		want := map[string]any{"data": data}

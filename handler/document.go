@@ -53,7 +53,8 @@ func newDocument(v parse.Verdict, reader string, now time.Time) document {
 }
 
 // attributes is a document's data on the wire. All of its kind are written, nulls
-// included: a replacement must leave nothing of what it replaces.
+// included, but for the transaction's id where a document is replaced: a
+// replacement must leave nothing of what it replaces.
 type attributes struct {
 	CheckoutRequestID        string       `json:"checkoutRequestId,omitempty"`        // payments
 	OriginatorConversationID string       `json:"originatorConversationId,omitempty"` // disbursements

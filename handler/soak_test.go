@@ -419,7 +419,7 @@ type tally struct {
 func newTally() *tally { return &tally{outcomes: map[string]int{}} }
 
 func (n *tally) failed() bool {
-	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.unreplayed+n.strayed+n.frozen > 0 || n.alone > n.queued/4
+	return n.lost+n.doubled+n.backwards+n.needless+n.unreadable+n.unsaid+n.unreplayed+n.strayed+n.frozen > 0 || n.alone > 5+n.queued/20
 }
 
 func (n *tally) String() string {
@@ -433,7 +433,7 @@ func (n *tally) String() string {
   refused, and not settled by a replay   %d
   executions beside their run            %d
   freezes that cost more than one call   %d
-  queued in one copy, where few may be   %d of %d
+  first attempts without another copy    %d of %d, where one in twenty may be
   refused for good, as the platform's limits allow: %d
   ended: %v
 `, n.deliveries, n.callbacks, n.lost, n.doubled, n.backwards, n.needless, n.unreadable, n.unsaid, n.unreplayed, n.strayed, n.frozen, n.alone, n.queued, n.refused, n.outcomes)

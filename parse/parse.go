@@ -138,12 +138,12 @@ func (v *Verdict) readTime(ps parameters, name string, read func(scalar) (time.T
 
 // eastAfrica is Safaricom's clock. The zone has no daylight saving time, and
 // the runtime's image may have no zone files.
-var eastAfrica = time.FixedZone("EAT", 3*60*60)
+func eastAfrica() *time.Location { return time.FixedZone("EAT", 3*60*60) }
 
 // readTimeIn returns a reader of times written in layout, East Africa Time.
 func readTimeIn(layout string) func(scalar) (time.Time, bool) {
 	return func(s scalar) (time.Time, bool) {
-		at, err := time.ParseInLocation(layout, s.digits(), eastAfrica)
+		at, err := time.ParseInLocation(layout, s.digits(), eastAfrica())
 		if err != nil || at.UTC().Year() < 1 {
 			return time.Time{}, false
 		}

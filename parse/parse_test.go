@@ -167,6 +167,11 @@ func TestAmount(t *testing.T) {
 		{`71.00`, 71, ""},
 		{`"71"`, 71, ""},
 		{`"71.00"`, 71, ""},
+		{`71.0`, 71, ""},
+		{`71.000`, 71, ""},
+		{`7100.01`, 7100, cut},
+		{`"071.00"`, 0, odd},
+		{`"+71.00"`, 0, odd},
 		{`" 71 "`, 71, ""},
 		{`7.1e1`, 71, ""},
 		{`"1E+3"`, 1000, ""},
@@ -317,6 +322,7 @@ func TestParameters(t *testing.T) {
 		{`[{"Name":"MpesaReceiptNumber","Value":"?"},{"Name":"MpesaReceiptNumber","Value":"R1"},{"Name":"MpesaReceiptNumber","Value":"R2"}]`, 0, "R1"},
 		{`[null,7,"x",[],{},{"Name":7,"Value":9},{"Name":"Amount","Value":7,"Unit":"KES"}]`, 7, ""},
 		{`[{"Key":"Amount","Value":7}]`, 7, ""},
+		{`[{"Name":"Amount","Value":7}],"Item":[{"Name":"Amount"}]`, 0, ""}, // nothing is left of the first list
 	}
 	for _, tt := range tests {
 		body := `{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0,"CallbackMetadata":{"Item":` + tt.item + `}}}}`

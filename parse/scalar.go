@@ -53,7 +53,11 @@ func (s scalar) blank() bool { return strings.TrimSpace(s.text) == "" }
 // number is. cut says that there was a fraction, which is dropped.
 func (s scalar) whole() (n int64, cut, ok bool) {
 	literal := strings.TrimSpace(s.text)
-	if n, err := strconv.ParseInt(strings.TrimSuffix(literal, ".00"), 10, 64); err == nil {
+	digits := literal
+	if !s.quoted {
+		digits = strings.TrimSuffix(literal, ".00") // as Daraja writes most amounts
+	}
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 		return n, false, true
 	}
 	var number json.Number

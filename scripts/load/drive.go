@@ -18,6 +18,7 @@ import (
 type figures struct {
 	sent      int
 	replies   map[string]int  // by status, or what went wrong
+	accepted  []bool          // those of the callbacks that were answered 200
 	latencies []time.Duration // from the smallest on, once drive returns
 	took      time.Duration
 }
@@ -26,7 +27,7 @@ type figures struct {
 // unless it is 0. At a rate, latencies count from when a callback was due: what
 // waits for a slow server is late too. It ends early if ctx does.
 func drive(ctx context.Context, progress io.Writer, function string, callbacks []callback, rate float64, atATime int) *figures {
-	f := &figures{replies: map[string]int{}}
+	f := &figures{replies: map[string]int{}, accepted: make([]bool, len(callbacks))}
 	transport := &http.Transport{MaxIdleConnsPerHost: atATime}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
@@ -35,7 +36,7 @@ func drive(ctx context.Context, progress io.Writer, function string, callbacks [
 	go func() {
 		defer close(todo)
 		for i, c := range callbacks {
-			j := job{callback: c}
+			j := job{callback: c, place: i}
 			if rate > 0 {
 				j.due = start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 			}
@@ -67,6 +68,7 @@ func drive(ctx context.Context, progress io.Writer, function string, callbacks [
 				mu.Lock()
 				f.sent++
 				f.replies[reply]++
+				f.accepted[j.place] = reply == "200"
 				f.latencies = append(f.latencies, time.Since(began))
 				mu.Unlock()
 			}
@@ -88,7 +90,8 @@ func drive(ctx context.Context, progress io.Writer, function string, callbacks [
 // job is a callback to post, and when.
 type job struct {
 	callback
-	due time.Time
+	place int
+	due   time.Time
 }
 
 // follow writes a line of progress until done: over the last one on a terminal,
@@ -96,7 +99,7 @@ type job struct {
 func follow(w io.Writer, done <-chan struct{}, line func() string) {
 	every, format, last := 5*time.Second, "%s\n", ""
 	if isTerminal(w) {
-		every, format, last = time.Second/4, "\r%-70s", "\r%-70[1]s\r"
+		every, format, last = time.Second/4, "\r%-70s", "\r%-70s\r"
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -147,6 +150,15 @@ func (f *figures) print(out io.Writer) {
 		fmt.Fprintf(out, "%s: %s   ", reply, thousands(f.replies[reply]))
 	}
 	fmt.Fprintln(out)
+}
+
+// err says that callbacks were not accepted: whatever stands, Safaricom was told
+// that nothing was kept, or nothing at all.
+func (f *figures) err() error {
+	if refused := f.sent - f.replies["200"]; refused > 0 {
+		return fmt.Errorf("%d of %d callbacks were not answered 200", refused, f.sent)
+	}
+	return nil
 }
 
 // percentile returns the smallest value that p percent do not exceed (nearest

@@ -8,8 +8,15 @@
 // Against a server that is not on this machine, it needs -i-own-this-server, and
 // APPWRITE_ENDPOINT, APPWRITE_PROJECT_ID and an APPWRITE_API_KEY with the scopes
 // documents.read and documents.write, to look for the documents and to remove
-// them. Some of them say SUCCESS while they stand, so whatever your app or server
-// does about a payment, it does about these.
+// them; DARAJA_DATABASE_ID, DARAJA_COLLECTION_ID and DARAJA_B2C_COLLECTION_ID
+// where they are not called daraja, payments and disbursements. Each callback is
+// an execution of your plan. The user with the id load may read the documents, and
+// some of them say SUCCESS while they stand: whatever your app or server does
+// about a payment, it does about these.
+//
+// What went through the queue has copies there that come back an hour and a day
+// later, and then store its document again. When a day has passed, run the command
+// once more with the -remove that it prints at its beginning.
 package main
 
 import (
@@ -24,6 +31,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +50,7 @@ type options struct {
 	url     string // of the function, with the callback secret; "" starts one
 	owned   bool
 	wait    time.Duration // for documents that are not there yet
+	remove  int64         // the run whose documents to remove, instead of posting
 }
 
 func main() {
@@ -53,6 +62,7 @@ func main() {
 	flag.StringVar(&o.url, "url", "", "the function's URL, with /SECRET if it has one; without, one is started beside a stand-in for Appwrite")
 	flag.BoolVar(&o.owned, "i-own-this-server", false, "post to a server that is not on this machine")
 	flag.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait for documents that went through the queue (with -url)")
+	flag.Int64Var(&o.remove, "remove", 0, "remove what is there of the run with this number, and post nothing")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
@@ -60,6 +70,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	if err := run(ctx, os.Stdout, os.Stderr, o, handler.Main, os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
@@ -72,6 +83,9 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 	if o.n < 1 || o.atATime < 1 || o.rate < 0 {
 		return errors.New("-n and -at-a-time must be 1 or more, -rate 0 or more")
 	}
+	if o.remove != 0 && o.url == "" {
+		return errors.New("-remove needs the -url of the run")
+	}
 	t := newTarget(o.url, getenv)
 	pass := func() { time.Sleep(min(o.wait, 5*time.Second)) } // what is queued comes back in minutes
 	if o.url == "" {
@@ -82,7 +96,7 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 		defer m.Close()
 		t = newTarget(m.FunctionURL, func(name string) string { return map[string]string{"APPWRITE_ENDPOINT": m.AppwriteURL}[name] })
 		pass = func() { m.RunUntil(m.Clock.Now().Add(24 * time.Hour)) }
-		o.wait = time.Second
+		o.wait = 100 * time.Millisecond
 	}
 	for _, address := range []string{t.function, t.endpoint} {
 		if err := mayPost(address, o.owned); err != nil {
@@ -90,30 +104,71 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 		}
 	}
 
-	callbacks := (&traffic{Rand: rand.New(rand.NewPCG(o.seed, 0)), begin: time.Now().In(time.FixedZone("EAT", 3*60*60))}).draw(o.n)
-	if _, err := t.verify(newWanted(callbacks[:1])); err != nil {
-		return err // before anything is posted that could not be found again
+	begin := time.Now().Truncate(time.Second)
+	if o.remove != 0 {
+		begin = time.Unix(o.remove, 0)
+	}
+	drawn := traffic{Rand: rand.New(rand.NewPCG(o.seed, 0)), begin: begin.In(time.FixedZone("EAT", 3*60*60))}
+	probes, callbacks := drawn.probes(), drawn.draw(o.n)
+	everything := slices.Concat(probes, callbacks)
+	if o.remove != 0 {
+		return t.clear(out, everything)
+	}
+	if o.url != "" {
+		fmt.Fprintf(out, "What is left of this run, tomorrow: the same command with -n %d -seed %d -remove %d\n", o.n, o.seed, begin.Unix())
+		if err := t.probe(ctx, probes, o.wait, pass); err != nil {
+			return fmt.Errorf("one payment and one disbursement, before all others: %w", err)
+		}
 	}
 	fmt.Fprintf(out, "%s callbacks, %d at a time, to %s\n", thousands(o.n), o.atATime, masked(t.function))
 	f := drive(ctx, progress, t.function, callbacks, o.rate, o.atATime)
 	f.print(out)
-
-	wanted := newWanted(callbacks[:f.sent])
-	verdict, err := t.verify(wanted)
-	for began := time.Now(); err == nil && verdict.missing > 0 && f.replies["200"] > 0 && time.Since(began) < o.wait && ctx.Err() == nil; {
-		pass()
-		verdict, err = t.verify(wanted)
+	v, err := t.await(ctx, newWanted(callbacks[:f.sent], f.accepted), o.wait, pass)
+	if err == nil {
+		v.print(out)
+		err = errors.Join(v.err(), f.err())
 	}
+	if o.url != "" {
+		err = errors.Join(err, t.clear(out, everything))
+	}
+	return err
+}
+
+// await verifies until all is there or the time is over. pass lets the queue's time
+// go by.
+func (t target) await(ctx context.Context, w wanted, wait time.Duration, pass func()) (found, error) {
+	v, err := t.verify(w)
+	for began := time.Now(); err == nil && v.lost+v.wrong > 0 && time.Since(began) < wait && ctx.Err() == nil; {
+		pass()
+		v, err = t.verify(w)
+	}
+	return v, err
+}
+
+// probe posts one payment and one disbursement, finds and removes them: what cannot
+// be found or removed is known before there are thousands.
+func (t target) probe(ctx context.Context, probes []callback, wait time.Duration, pass func()) error {
+	f := drive(ctx, io.Discard, t.function, probes, 0, 1)
+	v, err := t.await(ctx, newWanted(probes[:f.sent], f.accepted), wait, pass)
 	if err != nil {
 		return err
 	}
-	verdict.print(out)
-	if o.url != "" {
-		if err := t.remove(out, verdict.documents); err != nil {
-			return err
-		}
+	_, err = t.remove(v.documents)
+	return errors.Join(f.err(), v.err(), err)
+}
+
+// clear removes what is there of a run.
+func (t target) clear(out io.Writer, callbacks []callback) error {
+	v, err := t.verify(newWanted(callbacks, make([]bool, len(callbacks))))
+	if err != nil {
+		return fmt.Errorf("documents of this run are left: %w", err)
 	}
-	return verdict.err()
+	removed, err := t.remove(v.documents)
+	fmt.Fprintf(out, "Removed      %s documents\n", thousands(removed))
+	if err != nil {
+		return fmt.Errorf("documents of this run are left: %w", err)
+	}
+	return nil
 }
 
 // newTarget reads where the function's Appwrite is. What is not said is that of
@@ -161,7 +216,7 @@ func mayPost(address string, owned bool) error {
 	if ip := net.ParseIP(u.Hostname()); owned || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%s is not this machine: say -i-own-this-server if you may load it, and read go doc ./scripts/load first", u.Host)
+	return fmt.Errorf("%s (of -url or APPWRITE_ENDPOINT) is not this machine: say -i-own-this-server if you may load it, and read go doc ./scripts/load first", u.Host)
 }
 
 // masked is the URL without its path, which may be the callback secret.

@@ -58,7 +58,7 @@ var b2cOutcomes = []outcome{
 // their ids begin with the time, so that each run has its own.
 type traffic struct {
 	*rand.Rand
-	begin time.Time // East Africa Time
+	begin time.Time // East Africa Time, whole seconds
 	made  int       // transactions so far
 }
 
@@ -71,14 +71,14 @@ func (t *traffic) draw(n int) []callback {
 		callback
 	}
 	var arrivals []arrival
-	for place := 0; len(arrivals) < n+3*78; place++ { // some of the last ones are late, and cut off
+	for place := 0; len(arrivals) < n+300; place++ { // some of the last ones are late, and cut off
+		at, late := place, false
 		for i, c := range t.transaction() {
-			at := place
-			if c.verdict.Code == 1019 {
-				at += t.IntN(2 * 78)
-			}
 			if i > 0 {
 				at += 1 + t.IntN(3)
+			}
+			if c.verdict.Code == 1019 && !late {
+				at, late = at+t.late(), true
 			}
 			arrivals = append(arrivals, arrival{at, c})
 		}
@@ -89,6 +89,23 @@ func (t *traffic) draw(n int) []callback {
 		callbacks[i] = arrivals[i].callback
 	}
 	return callbacks
+}
+
+// probes are a payment and a disbursement that failed.
+func (t *traffic) probes() []callback {
+	t.made++
+	return []callback{
+		t.stk(t.checkoutRequestID(), outcome{"1032", "Request cancelled by user", 0}),
+		t.b2c(fmt.Sprintf("probe-%d", t.begin.Unix()), "", outcome{"2001", "The initiator information is invalid.", 0}),
+	}
+}
+
+// late is how many places a 1019 comes late: half of them 78 at most.
+func (t *traffic) late() int {
+	if t.IntN(2) == 0 {
+		return t.IntN(79)
+	}
+	return 78 + t.IntN(215-78+1)
 }
 
 // transaction draws all that is said about one. One in ten is a disbursement.
@@ -113,12 +130,13 @@ func (t *traffic) transaction() []callback {
 // waited too long; that this comes at all is documented, how often is not.
 func (t *traffic) disbursement() []callback {
 	id := fmt.Sprintf("%04x-%04x-%04x-%012x%06x", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.begin.Unix(), t.made)
-	result := t.b2c(id, t.pick(b2cOutcomes))
+	conversationID := fmt.Sprintf("AG_%s_%020x", t.begin.Format("20060102"), t.Int64())
+	result := t.b2c(id, conversationID, t.pick(b2cOutcomes))
 	said := []callback{result}
 	switch n := t.IntN(1000); {
 	case n < 20:
 		late := fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":1,"ResultDesc":"The request waited too long.",`+
-			`"OriginatorConversationID":%q,"ConversationID":%q}}`, id, t.conversationID())
+			`"OriginatorConversationID":%q,"ConversationID":%q}}`, id, conversationID)
 		said = []callback{newCallback("/b2c/timeout", late, parse.B2CTimeout), result}
 	case n < 23:
 		said = append(said, result)
@@ -166,13 +184,16 @@ func (t *traffic) stk(id string, o outcome) callback {
 			`{"Name":"TransactionDate","Value":%s},{"Name":"PhoneNumber","Value":254000%06d}]}`,
 			amount, t.receipt(), balance, t.begin.Format("20060102150405"), t.made%1e6)
 	}
-	merchantRequestID := fmt.Sprintf("%04x-%04x-%04x-%012x%d", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.Int64N(1<<48), t.made)
+	merchantRequestID := fmt.Sprintf("%04x-%04x-%04x-%012x%d", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.Int64N(1<<48), 50000000+t.made)
 	return newCallback("/callback", fmt.Sprintf(`{"Body":{"stkCallback":{"MerchantRequestID":%q,"CheckoutRequestID":%q,`+
 		`"ResultCode":%s,"ResultDesc":%q%s}}}`, merchantRequestID, id, o.code, o.description, metadata), parse.STK)
 }
 
-func (t *traffic) b2c(id string, o outcome) callback {
+func (t *traffic) b2c(id, conversationID string, o outcome) callback {
 	receipt, parameters := t.receipt(), ""
+	if o.code != "0" && t.IntN(2) == 0 {
+		receipt = "LDT0000000" // failures share such placeholders
+	}
 	if o.code == "0" {
 		parameters = fmt.Sprintf(`"ResultParameters":{"ResultParameter":[{"Key":"TransactionAmount","Value":%d},`+
 			`{"Key":"ReceiverPartyPublicName","Value":"254000%06d - Load Test"},{"Key":"TransactionCompletedDateTime","Value":%q},`+
@@ -183,15 +204,11 @@ func (t *traffic) b2c(id string, o outcome) callback {
 	}
 	return newCallback("/b2c/result", fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":%s,"ResultDesc":%q,"OriginatorConversationID":%q,`+
 		`"ConversationID":%q,"TransactionID":%q,%s"ReferenceData":{"ReferenceItem":{"Key":"QueueTimeoutURL",`+
-		`"Value":"http:\/\/internalapi.safaricom.co.ke\/mpesa\/b2cresults\/v1\/submit"}}}}`, o.code, o.description, id, t.conversationID(), receipt, parameters), parse.B2C)
+		`"Value":"http:\/\/internalapi.safaricom.co.ke\/mpesa\/b2cresults\/v1\/submit"}}}}`, o.code, o.description, id, conversationID, receipt, parameters), parse.B2C)
 }
 
 // receipt is one of a month that is long past.
 func (t *traffic) receipt() string { return fmt.Sprintf("LDT%07X", t.IntN(1<<28)) }
-
-func (t *traffic) conversationID() string {
-	return fmt.Sprintf("AG_%s_%020x", t.begin.Format("20060102"), t.Int64())
-}
 
 // newCallback reads the verdict back from the body: what must stand in the end.
 func newCallback(path, body string, read func([]byte) (parse.Verdict, error)) callback {

@@ -19,17 +19,30 @@ type target struct {
 	collections                                map[string]string // by the attribute that holds the transaction's id
 }
 
-// wanted is what must stand: by attribute and transaction, all that was said.
-type wanted map[string]map[string][]parse.Verdict
+// wanted is what must stand: by attribute and transaction.
+type wanted map[string]map[string]*transaction
 
-func newWanted(callbacks []callback) wanted {
+// transaction is all that was said about one, and whether any of it was answered
+// 200.
+type transaction struct {
+	said     []parse.Verdict
+	accepted bool
+}
+
+func newWanted(callbacks []callback, accepted []bool) wanted {
 	w := wanted{"checkoutRequestId": {}, "originatorConversationId": {}}
-	for _, c := range callbacks {
+	for i, c := range callbacks {
 		attribute := "checkoutRequestId"
 		if c.verdict.Kind == parse.Disbursement {
 			attribute = "originatorConversationId"
 		}
-		w[attribute][c.verdict.ID] = append(w[attribute][c.verdict.ID], c.verdict)
+		t := w[attribute][c.verdict.ID]
+		if t == nil {
+			t = &transaction{}
+			w[attribute][c.verdict.ID] = t
+		}
+		t.said = append(t.said, c.verdict)
+		t.accepted = t.accepted || accepted[i]
 	}
 	return w
 }
@@ -40,30 +53,38 @@ type stored struct {
 	CheckoutRequestID        string       `json:"checkoutRequestId"`
 	OriginatorConversationID string       `json:"originatorConversationId"`
 	Status                   parse.Status `json:"status"`
+	ResultCode               int          `json:"resultCode"`
 	Receipt                  string       `json:"receipt"`
+	Amount                   int64        `json:"amount"`
+	Permissions              []string     `json:"$permissions"`
 }
 
 func (d stored) transaction() string { return d.CheckoutRequestID + d.OriginatorConversationID }
 
 // found is what stands of what must.
 type found struct {
-	transactions          int
-	missing, doubled, off int
-	documents             map[string][]stored // by attribute, as in wanted
+	transactions int
+	lost         int                 // accepted, and without a document
+	refused      int                 // not accepted, and without a document
+	doubled      int                 // with more than one
+	wrong        int                 // with one that says something else, or is another's to read
+	documents    map[string][]stored // by attribute, as in wanted
 }
+
+func (v found) complete() bool { return v.lost+v.refused+v.doubled+v.wrong == 0 }
 
 // verify looks for the documents of all transactions, fifty at a time.
 func (t target) verify(w wanted) (found, error) {
 	v := found{documents: map[string][]stored{}}
-	for attribute, said := range w {
-		for ids := range slices.Chunk(slices.Sorted(maps.Keys(said)), 50) {
+	for attribute, transactions := range w {
+		for ids := range slices.Chunk(slices.Sorted(maps.Keys(transactions)), 50) {
 			documents, err := t.documents(attribute, ids)
 			if err != nil {
 				return found{}, err
 			}
 			for _, id := range ids {
 				v.documents[attribute] = append(v.documents[attribute], documents[id]...)
-				v.judge(documents[id], said[id])
+				v.judge(documents[id], transactions[id])
 			}
 		}
 	}
@@ -71,18 +92,25 @@ func (t target) verify(w wanted) (found, error) {
 }
 
 // judge compares the documents of one transaction with what was said about it.
-func (v *found) judge(documents []stored, said []parse.Verdict) {
+func (v *found) judge(documents []stored, t *transaction) {
 	v.transactions++
 	switch {
+	case len(documents) == 0 && t.accepted:
+		v.lost++
 	case len(documents) == 0:
-		v.missing++
+		v.refused++
 	case len(documents) > 1:
 		v.doubled++
-	case !slices.ContainsFunc(best(said), func(s parse.Verdict) bool {
-		return s.Status == documents[0].Status && s.Receipt == documents[0].Receipt
-	}):
-		v.off++
+	case !slices.ContainsFunc(best(t.said), documents[0].says):
+		v.wrong++
 	}
+}
+
+// says reports whether the document has that verdict, for the user who is posted
+// as its reader.
+func (d stored) says(v parse.Verdict) bool {
+	return d.Status == v.Status && d.ResultCode == v.Code && d.Receipt == v.Receipt && d.Amount == v.Amount &&
+		slices.Equal(d.Permissions, []string{`read("user:load")`})
 }
 
 // best returns those verdicts that none of the others outdoes: a result outdoes an
@@ -97,15 +125,16 @@ func best(said []parse.Verdict) []parse.Verdict {
 }
 
 func (v found) print(out io.Writer) {
-	fmt.Fprintf(out, "Documents    of %s transactions: %s missing, %s doubled, %s with another status or receipt\n",
-		thousands(v.transactions), thousands(v.missing), thousands(v.doubled), thousands(v.off))
+	fmt.Fprintf(out, "Documents    of %s transactions: %s accepted and lost, %s refused, %s doubled, %s wrong\n",
+		thousands(v.transactions), thousands(v.lost), thousands(v.refused), thousands(v.doubled), thousands(v.wrong))
 }
 
 func (v found) err() error {
-	if v.missing+v.doubled+v.off > 0 {
-		return fmt.Errorf("of %d transactions %d have no document, %d have several, %d the wrong one", v.transactions, v.missing, v.doubled, v.off)
+	if v.complete() {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("of %d transactions %d were accepted and lost, %d refused, %d have several documents, %d a wrong one",
+		v.transactions, v.lost, v.refused, v.doubled, v.wrong)
 }
 
 // documents returns the documents of these transactions, by transaction.
@@ -130,24 +159,17 @@ func (t target) documents(attribute string, ids []string) (map[string][]stored, 
 	return byID, nil
 }
 
-// remove deletes the documents of a run, as many as it can.
-func (t target) remove(out io.Writer, documents map[string][]stored) error {
-	removed := 0
-	var failed error
+// remove deletes documents.
+func (t target) remove(documents map[string][]stored) (removed int, err error) {
 	for attribute, ds := range documents {
 		for _, d := range ds {
 			if _, err := t.call(http.MethodDelete, t.path(attribute)+"/"+url.PathEscape(d.ID)); err != nil {
-				failed = err
-			} else {
-				removed++
+				return removed, err
 			}
+			removed++
 		}
 	}
-	fmt.Fprintf(out, "Removed      %s documents\n", thousands(removed))
-	if failed != nil {
-		return fmt.Errorf("some documents of this run are left: %w", failed)
-	}
-	return nil
+	return removed, nil
 }
 
 func (t target) path(attribute string) string {
@@ -157,7 +179,8 @@ func (t target) path(attribute string) string {
 // call makes one call of Appwrite's API and returns the answer. It tries three
 // times: what a run stored would stay if it could not be found again.
 func (t target) call(method, path string) (body []byte, err error) {
-	for range 3 {
+	for try := range 3 {
+		time.Sleep(time.Duration(try) * time.Second)
 		var status int
 		if body, status, err = t.once(method, path); err == nil && (status < 300 || method == http.MethodDelete && status == http.StatusNotFound) {
 			return body, nil
@@ -168,7 +191,6 @@ func (t target) call(method, path string) (body []byte, err error) {
 		if status >= 400 && status < 500 && status != http.StatusTooManyRequests {
 			break
 		}
-		time.Sleep(time.Second)
 	}
 	return nil, err
 }

@@ -125,7 +125,7 @@ func takeLogFile() (logFile, error) {
 	if err != nil {
 		return logFile{}, err
 	}
-	_ = os.Remove(f.Name()) // Windows keeps what is open
+	_ = os.Remove(f.Name()) // fails on Windows, where a few stay in the temporary folder
 	return logFile{f}, nil
 }
 
