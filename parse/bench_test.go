@@ -50,6 +50,9 @@ func largest(b *testing.B, ours, given string) (body []byte) {
 	files := []string{ours}
 	if folder := os.Getenv("PAYLOADS"); folder != "" {
 		files, _ = filepath.Glob(filepath.Join(folder, given))
+		if len(files) == 0 {
+			b.Fatalf("there is no %s in %s", given, folder)
+		}
 	}
 	for _, file := range files {
 		content, err := os.ReadFile(file)

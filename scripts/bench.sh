@@ -5,8 +5,10 @@
 #	scripts/bench.sh                  about three minutes
 #	scripts/bench.sh -benchtime 3s    any flags of go test
 #
-# Where PAYLOADS names a folder of collected payloads, the largest are parsed.
+# Where PAYLOADS names a folder of collected payloads, the largest of those called
+# stk-*.json, b2c-success-*.json and so on are parsed. It fetches benchstat.
 set -euo pipefail
+[ -z "${PAYLOADS:-}" ] || PAYLOADS=$(cd "$PAYLOADS" && pwd)
 cd "$(dirname "$0")/.."
 figures=$(mktemp)
 trap 'rm -f "$figures"' EXIT
