@@ -360,14 +360,14 @@ func TestTolerance(t *testing.T) {
 // would not be the one under which its document stands.
 func TestStrings(t *testing.T) {
 	for literal, want := range map[string]string{
-		`ws_CO_1`:       "ws_CO_1",
-		`a b{}[]:,`:     "a b{}[]:,",
-		`caf\u00e9`:     "café",
-		`café`:          "café",
-		`http:\/\/x`:    "http://x",
-		`\"quoted\"`:    `"quoted"`,
+		`ws_CO_1`:        "ws_CO_1",
+		`a b{}[]:,`:      "a b{}[]:,",
+		`caf\u00e9`:      "café",
+		`café`:           "café",
+		`http:\/\/x`:     "http://x",
+		`\"quoted\"`:     `"quoted"`,
 		"cut\xff\xc3off": "cut\uFFFD\uFFFDoff",
-		`lone \ud800`:   "lone \uFFFD",
+		`lone \ud800`:    "lone \uFFFD",
 	} {
 		if v, err := STK(with(t, paid, "ws_CO_1", literal)); v.ID != want || err != nil {
 			t.Errorf("%q is read as %q, %v, want %q", literal, v.ID, err, want)
