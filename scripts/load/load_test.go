@@ -347,6 +347,39 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// TestCall has the answers of an API that is not well: a key goes nowhere else, and
+// what may pass is tried again.
+func TestCall(t *testing.T) {
+	var elsewhere, calls atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	statuses := map[string][]int{
+		"/moved": {302}, "/refused": {401}, "/gone": {404}, "/busy": {429, 200}, "/dead": {500, 500, 500, 200},
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", other.URL)
+		w.WriteHeader(statuses[r.URL.Path][calls.Add(1)-1])
+	}))
+	defer api.Close()
+	for _, tt := range []struct {
+		method, path string
+		calls        int32
+		fails        bool
+	}{
+		{"GET", "/moved", 1, true}, {"GET", "/refused", 1, true}, {"GET", "/gone", 1, true}, {"DELETE", "/gone", 1, false},
+		{"GET", "/busy", 2, false}, {"GET", "/dead", 3, true},
+	} {
+		calls.Store(0)
+		_, err := target{endpoint: api.URL}.call(tt.method, tt.path)
+		if (err != nil) != tt.fails || calls.Load() != tt.calls {
+			t.Errorf("%s %s: %v after %d calls, want %d", tt.method, tt.path, err, calls.Load(), tt.calls)
+		}
+	}
+	if n := elsewhere.Load(); n > 0 {
+		t.Errorf("the key was taken elsewhere %d times", n)
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	var values []time.Duration
 	for i := range 1000 {

@@ -180,7 +180,7 @@ func (t target) path(attribute string) string {
 // times: what a run stored would stay if it could not be found again.
 func (t target) call(method, path string) (body []byte, err error) {
 	for try := range 3 {
-		time.Sleep(time.Duration(try) * time.Second)
+		time.Sleep(time.Duration(try) * 300 * time.Millisecond)
 		var status int
 		if body, status, err = t.once(method, path); err == nil && (status < 300 || method == http.MethodDelete && status == http.StatusNotFound) {
 			return body, nil
@@ -188,7 +188,7 @@ func (t target) call(method, path string) (body []byte, err error) {
 		if err == nil {
 			err = fmt.Errorf("%s of documents at %s: answered %d: %.200s", method, t.endpoint, status, body)
 		}
-		if status >= 400 && status < 500 && status != http.StatusTooManyRequests {
+		if status >= 300 && status < 500 && status != http.StatusTooManyRequests {
 			break
 		}
 	}
