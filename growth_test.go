@@ -41,9 +41,9 @@ func TestGrowth(t *testing.T) {
 // until its timeout is over, however soon it was answered.
 func TestHeld(t *testing.T) {
 	g := newGrowth(t, time.Minute)
-	g.deliver(1000, 64)
+	g.deliver(1000, 8)
 	before := measure(g)
-	g.deliver(1000, 64)
+	g.deliver(1000, 8)
 	held := (measure(g).heap - before.heap) / 1000
 	t.Logf("%d bytes are held for each request until the runtime's timeout", held)
 	if held < 500 || held > 16<<10 {
