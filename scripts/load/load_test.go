@@ -70,7 +70,7 @@ func TestRunAgainst(t *testing.T) {
 		return strings.Join(ids, " ")
 	}
 	o := options{n: 200, atATime: 8, seed: 2, url: m.FunctionURL + "/" + secret + "/"}
-	runNumber := regexp.MustCompile(`^What is left of this run, tomorrow: the same command with -n 200 -seed 2 -remove (\d+)\n`)
+	runNumber := regexp.MustCompile(`^To remove, tomorrow, what the queue brings back: the same command with -n 200 -seed 2 -remove (\d+)\n`)
 	number := func(out string) int64 {
 		match := runNumber.FindStringSubmatch(out)
 		if match == nil {

@@ -115,7 +115,7 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 		return t.clear(out, everything)
 	}
 	if o.url != "" {
-		fmt.Fprintf(out, "What is left of this run, tomorrow: the same command with -n %d -seed %d -remove %d\n", o.n, o.seed, begin.Unix())
+		fmt.Fprintf(out, "To remove, tomorrow, what the queue brings back: the same command with -n %d -seed %d -remove %d\n", o.n, o.seed, begin.Unix())
 		if err := t.probe(ctx, probes, o.wait, pass); err != nil {
 			return fmt.Errorf("one payment and one disbursement, before all others: %w", err)
 		}
