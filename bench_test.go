@@ -108,16 +108,21 @@ func newBenchmarkAPI(b *testing.B, late time.Duration) *benchmarkAPI {
 		w.Write(answer)
 	}))
 	b.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"APPWRITE_FUNCTION_API_ENDPOINT": server.URL + "/v1", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
-		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_CALLBACK_SECRET": "",
-	} {
-		b.Setenv(name, value)
-	}
+	setEnvironment(b, server.URL)
 	if r := call(Main, callback); r.StatusCode != http.StatusOK {
 		b.Fatalf("Main answers %d %s", r.StatusCode, r.Body)
 	}
 	return api
+}
+
+// setEnvironment makes the API at that address the one that Main uses.
+func setEnvironment(tb testing.TB, api string) {
+	for name, value := range map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": api + "/v1", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
+		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_CALLBACK_SECRET": "",
+	} {
+		tb.Setenv(name, value)
+	}
 }
 
 // floor is the least that a function can do: it posts what Main posts.

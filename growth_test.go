@@ -79,12 +79,7 @@ func newGrowth(t *testing.T, timeout time.Duration) *growth {
 	}
 	api.Start()
 	t.Cleanup(api.Close)
-	for name, value := range map[string]string{
-		"APPWRITE_FUNCTION_API_ENDPOINT": api.URL + "/v1", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
-		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_CALLBACK_SECRET": "",
-	} {
-		t.Setenv(name, value)
-	}
+	setEnvironment(t, api.URL)
 	function := httptest.NewServer(&standin.Runtime{Key: "key", Main: func(ctx openruntimes.Context) openruntimes.Response {
 		time.AfterFunc(timeout, func() { runtime.KeepAlive(ctx) })
 		return Main(ctx)

@@ -153,15 +153,21 @@ func (a *Appwrite) downloadDeployment(q *request) (reply, error) {
 	}, body: d.source}, nil
 }
 
-// activateDeployment is PATCH /functions/{id}/deployment.
-func (a *Appwrite) activateDeployment(q *request) (reply, error) {
+// namedDeployment returns the function of the path and that deployment of it which
+// the body names.
+func (a *Appwrite) namedDeployment(q *request) (*function, *deployment, error) {
 	r := q.reader()
 	r.required("deploymentId")
 	id := r.text("deploymentId", maxKey)
 	if r.err != nil {
-		return reply{}, r.err
+		return nil, nil, r.err
 	}
-	f, d, err := a.findDeployment(q, id)
+	return a.findDeployment(q, id)
+}
+
+// activateDeployment is PATCH /functions/{id}/deployment.
+func (a *Appwrite) activateDeployment(q *request) (reply, error) {
+	f, d, err := a.namedDeployment(q)
 	if err != nil {
 		return reply{}, err
 	}
@@ -211,13 +217,7 @@ func (a *Appwrite) createDeployment(q *request) (reply, error) {
 // duplicateDeployment builds the code of an earlier deployment again, and makes
 // it active.
 func (a *Appwrite) duplicateDeployment(q *request) (reply, error) {
-	r := q.reader()
-	r.required("deploymentId")
-	id := r.text("deploymentId", maxKey)
-	if r.err != nil {
-		return reply{}, r.err
-	}
-	f, d, err := a.findDeployment(q, id)
+	f, d, err := a.namedDeployment(q)
 	if err != nil {
 		return reply{}, err
 	}
