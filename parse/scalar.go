@@ -80,10 +80,14 @@ func (s scalar) whole() (n int64, cut, ok bool) {
 // digits returns a whole number without point or exponent, and anything else
 // as it stands.
 func (s scalar) digits() string {
+	text := strings.TrimSpace(s.text)
+	if isDecimal(text) {
+		return text
+	}
 	if n, cut, ok := s.whole(); ok && !cut {
 		return strconv.FormatInt(n, 10)
 	}
-	return strings.TrimSpace(s.text)
+	return text
 }
 
 // resultCode reads a result code: a JSON number that is whole and fits 32 bits,
