@@ -131,10 +131,10 @@ func takeLogFile() (logFile, error) {
 
 // end returns what was written, and gives the file back.
 func (f logFile) end() string {
-	var text strings.Builder
+	var text []byte
 	_, err := f.Seek(0, io.SeekStart)
 	if err == nil {
-		_, err = io.Copy(&text, f)
+		text, err = io.ReadAll(f)
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -145,7 +145,7 @@ func (f logFile) end() string {
 	if err == nil {
 		logFiles.Put(f.File)
 	}
-	return text.String()
+	return string(text)
 }
 
 // contextRequest makes what Main is given, as the runtime does.
