@@ -38,6 +38,14 @@ type appwrite struct {
 	calls  atomic.Int32
 }
 
+// settle settles d, if the settings allow it.
+func (a *appwrite) settle(ctx context.Context, d document) (outcome, error) {
+	if missing := a.config.missing(d.kind); len(missing) > 0 {
+		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))
+	}
+	return settle(ctx, a, d)
+}
+
 func (a *appwrite) create(ctx context.Context, d document) error {
 	_, err := a.call(ctx, "create", http.MethodPost, a.path(d.kind, ""), nil, map[string]any{
 		"documentId":  d.id,
@@ -136,22 +144,17 @@ func (a *appwrite) path(kind parse.Kind, id string) string {
 // call makes one call of the API and returns the document that it answers,
 // undecoded. Every error is a *failure.
 func (a *appwrite) call(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.config.clock.call)
+	ctx, cancel := a.callContext(ctx)
 	defer cancel()
 	a.calls.Add(1)
 	if headers == nil {
 		headers = map[string]any{}
 	}
 	headers["content-type"] = "application/json"
-	api := client.Client{
-		Client:   &http.Client{Transport: withContext{ctx}},
-		Endpoint: a.config.Endpoint,
-		Headers: map[string]string{
-			"X-Appwrite-Project":         a.config.ProjectID,
-			"X-Appwrite-Key":             a.key,
-			"X-Appwrite-Response-Format": "1.8.0",
-		},
-	}
+	headers["X-Appwrite-Project"] = a.config.ProjectID
+	headers["X-Appwrite-Key"] = a.key
+	headers["X-Appwrite-Response-Format"] = "1.8.0"
+	api := client.Client{Client: &http.Client{Transport: withContext{ctx}}, Endpoint: a.config.Endpoint}
 	resp, err := api.Call(method, path, headers, params)
 	if err != nil {
 		f := newFailure(name, err)
@@ -174,6 +177,17 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 		return "", &failure{call: name, status: resp.StatusCode, cause: "no document in the answer"}
 	}
 	return body, nil
+}
+
+// callContext is good for one call: until ctx reaches its deadline, which is all that
+// ends it, or until the call has taken as long as it may. It is no child of ctx, which
+// would keep a list of its children, made for one and thrown away with each delivery.
+func (a *appwrite) callContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(a.config.clock.call)
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	return context.WithDeadline(context.Background(), deadline)
 }
 
 // failure is a call of the API that did not do what it was to do, or did it and
@@ -232,6 +246,9 @@ func cause(err error) string {
 
 // status is the HTTP status of a failed call, 0 if there is none.
 func status(err error) int {
+	if err == nil {
+		return 0
+	}
 	var f *failure
 	if errors.As(err, &f) {
 		return f.status

@@ -199,20 +199,29 @@ func TestRedirectIsRefused(t *testing.T) {
 }
 
 // TestDeadline: no call waits longer than it may, and none is begun too late.
+// TestDeadline: a call ends after what one call may take, or what is left for all of
+// them, whichever is sooner.
 func TestDeadline(t *testing.T) {
 	w := newWire(t, 201, storedAnswer)
 	w.delay = time.Minute
-	s := w.store()
-	s.config.clock.call = 50 * time.Millisecond
-	start := time.Now()
-	err := s.create(context.Background(), payment())
-	if took := time.Since(start); err == nil || err.Error() != "create: no answer in time" || took < s.config.clock.call || took > 20*time.Second {
-		t.Errorf("create = %v after %v, want no answer in time after %v", err, took, s.config.clock.call)
+	for _, limit := range []struct{ call, all time.Duration }{
+		{50 * time.Millisecond, time.Hour},
+		{time.Hour, 50 * time.Millisecond},
+	} {
+		s := w.store()
+		s.config.clock.call = limit.call
+		ctx, cancel := context.WithTimeout(context.Background(), limit.all)
+		defer cancel()
+		start := time.Now()
+		err := s.create(ctx, payment())
+		if took := time.Since(start); err == nil || err.Error() != "create: no answer in time" || took < 50*time.Millisecond || took > 20*time.Second {
+			t.Errorf("create within %+v = %v after %v, want no answer in time after 50ms", limit, err, took)
+		}
 	}
-	w.Close() // waits for the request to end
+	w.Close() // waits for the requests to end
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := w.store().replace(ctx, payment(), ""); err == nil || len(w.requests) != 1 {
+	if err := w.store().replace(ctx, payment(), ""); err == nil || len(w.requests) != 2 {
 		t.Errorf("replace after the end = %v and %d requests, want an error and no request more", err, len(w.requests))
 	}
 }

@@ -395,9 +395,7 @@ func TestPanicInGoroutine(t *testing.T) {
 	w.config.clock.now = w.Clock.Now
 	w.config.clock.store = -1 // no call is begun
 	w.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response {
-		dl := &delivery{config: w.config, ctx: ctx, api: &appwrite{config: w.config}, route: routes[0], attempt: 25, start: time.Now()}
-		d := payment()
-		dl.document = &d
+		dl := &delivery{ctx: ctx, api: appwrite{config: w.config}, route: routes[0], attempt: 25, start: time.Now(), document: payment()}
 		return dl.panicked("somewhere")
 	}
 	if got := w.send("stk/paid"); got != 503 {

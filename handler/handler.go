@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,9 +79,8 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 		return refuse(ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
 	dl := &delivery{
-		config:  c,
 		ctx:     ctx,
-		api:     &appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]},
+		api:     appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]},
 		route:   rt,
 		prefix:  prefix,
 		uid:     ctx.Req.Query["uid"],
@@ -109,9 +109,8 @@ func turnAway(ctx openruntimes.Context) openruntimes.Response {
 
 // delivery is one callback, from Safaricom or out of the queue.
 type delivery struct {
-	config  Config
 	ctx     openruntimes.Context
-	api     *appwrite
+	api     appwrite
 	route   route
 	prefix  string // "/SECRET", if there is one
 	uid     string // as it came
@@ -119,7 +118,7 @@ type delivery struct {
 	body    []byte
 	start   time.Time
 
-	document *document // once the body was read
+	document document // once the body was read; before, it has no id
 }
 
 // answer keeps what a delivery says, and replies. A panic of ours must not cost
@@ -144,49 +143,56 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 
 // record keeps a verdict and replies.
 func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
-	d := newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
-	dl.document = &d
-	where := "route=" + dl.route.name + " id=" + d.masked()
-	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, dl.api, d) })
+	dl.document = newDocument(v, dl.api.config.reader(v.Kind, dl.uid), dl.api.config.clock.now())
+	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.api.settle(ctx, dl.document) })
 	if err != nil {
 		if out.action != queued {
-			dl.ctx.Error(dl.unsettled(d))
+			dl.ctx.Error(dl.unsettled())
 		}
-		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", where, classify(err), err))
+		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.where(), classify(err), err))
 	}
-	for _, note := range oddities(v, d, out.action) {
-		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", where, note))
+	for _, note := range dl.oddities(v.Note, out.action) {
+		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", dl.where(), note))
 	}
 	switch out.action {
 	case conflict:
-		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", where, out.have.summary(), d.summary()))
+		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.where(), out.stored, dl.document.summary()))
 	case beside:
-		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", where, out.have.summary(), d.summary()))
+		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.where(), out.stored, dl.document.summary()))
 	}
-	return dl.finish(where+" status="+string(d.status), out.action)
+	return dl.finish(out.action)
 }
 
 // panicked queues what this version cannot handle.
 func (dl *delivery) panicked(site string) openruntimes.Response {
 	out, err := dl.keep(nil)
-	if out.action != queued && dl.document != nil {
-		dl.ctx.Error(dl.unsettled(*dl.document))
+	if out.action != queued && dl.document.id != "" {
+		dl.ctx.Error(dl.unsettled())
 	}
-	dl.ctx.Error(fmt.Sprintf("panic route=%s at=%q %s", dl.route.name, site, shape(dl.body)))
+	dl.ctx.Error(fmt.Sprintf("panic %s at=%q %s", dl.where(), site, shape(dl.body)))
 	if err != nil {
-		dl.ctx.Error(fmt.Sprintf("failed route=%s because=%q error=%q", dl.route.name, classify(err), err))
+		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.where(), classify(err), err))
 	}
-	return dl.finish("route="+dl.route.name, out.action)
+	return dl.finish(out.action)
+}
+
+// where names a delivery in the log: by its route and, once the body was read, its
+// document.
+func (dl *delivery) where() string {
+	if dl.document.id == "" {
+		return "route=" + dl.route.name
+	}
+	return "route=" + dl.route.name + " id=" + dl.document.masked()
 }
 
 // finish writes the log line of a delivery and replies. Without an action
 // nothing was kept.
-func (dl *delivery) finish(what string, did action) openruntimes.Response {
+func (dl *delivery) finish(did action) openruntimes.Response {
 	if did == "" {
 		did = "not-kept"
 	}
-	dl.ctx.Log(fmt.Sprintf("%s outcome=%s attempt=%d calls=%d ms=%d",
-		what, did, dl.attempt, dl.api.calls.Load(), time.Since(dl.start).Milliseconds()))
+	dl.ctx.Log(dl.where() + " status=" + string(dl.document.status) + " outcome=" + string(did) + " attempt=" + strconv.Itoa(dl.attempt) +
+		" calls=" + strconv.Itoa(int(dl.api.calls.Load())) + " ms=" + strconv.FormatInt(time.Since(dl.start).Milliseconds(), 10))
 	if did == "not-kept" {
 		return refuse(dl.ctx, http.StatusServiceUnavailable, "not recorded")
 	}
@@ -195,10 +201,11 @@ func (dl *delivery) finish(what string, did action) openruntimes.Response {
 
 // oddities says what an operator should know about a document that stands all
 // the same.
-func oddities(v parse.Verdict, d document, did action) []string {
+func (dl *delivery) oddities(note string, did action) []string {
+	d := &dl.document
 	var notes []string
-	if v.Note != "" {
-		notes = append(notes, v.Note)
+	if note != "" {
+		notes = append(notes, note)
 	}
 	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
 		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
@@ -207,14 +214,6 @@ func oddities(v parse.Verdict, d document, did action) []string {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes
-}
-
-// settle settles d, if the settings allow it.
-func (c Config) settle(ctx context.Context, api *appwrite, d document) (outcome, error) {
-	if missing := c.missing(d.kind); len(missing) > 0 {
-		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))
-	}
-	return settle(ctx, api, d)
 }
 
 // reader says who may read the document of a callback with that uid. Payments

@@ -30,9 +30,10 @@ type logged struct {
 	ReceiverName *string `json:"receiverName,omitempty"`
 }
 
-// unsettled is the line for d. It must fit into the 8,000 bytes at which the
+// unsettled is the line for the delivery's document. It must fit into the 8,000 bytes at which the
 // runtime cuts a line, and does: no attribute has over 255 characters.
-func (dl *delivery) unsettled(d document) string {
+func (dl *delivery) unsettled() string {
+	d := dl.document
 	line, _ := json.Marshal(unsettledLine{dl.route.name, dl.validUID(), d.id, logged{attributes: d.attributes()}})
 	return unsettledMark + string(line)
 }
@@ -50,7 +51,7 @@ func (c Config) Replay(key, line string) (id, did string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := c.settle(ctx, &appwrite{config: c, key: key}, d)
+	out, err := (&appwrite{config: c, key: key}).settle(ctx, d)
 	return d.masked(), string(out.action), err
 }
 

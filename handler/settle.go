@@ -86,7 +86,7 @@ func (d document) addsNothing(have document) bool {
 // outcome is what settle did.
 type outcome struct {
 	action action
-	have   document // what was stored before, as far as it was read
+	stored string // of a conflict or a collision, what the document that stays says
 }
 
 // maxSteps bounds how often one settling looks again after being overtaken.
@@ -136,7 +136,11 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 			err = s.replace(ctx, d, have.updatedAt)
 		}
 		if err == nil {
-			return outcome{act, have}, nil
+			out := outcome{action: act}
+			if act == conflict || act == beside {
+				out.stored = have.summary()
+			}
+			return out, nil
 		}
 		if !errors.Is(err, errExists) && !errors.Is(err, errChanged) {
 			return outcome{}, err
