@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"openruntimes/handler/parse"
@@ -60,7 +61,7 @@ func (c Config) check() error {
 // knows better than the server what the server takes?
 func (c Config) malformed() []string {
 	var problems []string
-	if c.Endpoint != "" && !isURL(c.Endpoint) {
+	if endpoint, err := url.Parse(c.Endpoint); c.Endpoint != "" && (err != nil || endpoint.Host == "") {
 		problems = append(problems, "APPWRITE_FUNCTION_API_ENDPOINT is no URL")
 	}
 	for _, id := range [...]struct{ name, value string }{
@@ -90,26 +91,16 @@ func (c Config) malformed() []string {
 // secrets splits the list. Of a list without a secret in it, such as ",", the
 // whole is one that is malformed: a door that somebody meant to close stays so.
 func secrets(list string) []string {
-	if list == "" {
-		return nil
-	}
 	var found []string
 	for _, secret := range strings.Split(list, ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
 			found = append(found, secret)
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && list != "" {
 		return []string{list}
 	}
 	return found
-}
-
-// isURL reports whether s begins as the address of an API does: http or https, and
-// a host.
-func isURL(s string) bool {
-	scheme, rest, found := strings.Cut(s, "://")
-	return found && (scheme == "http" || scheme == "https") && rest != "" && rest[0] != '/'
 }
 
 // isSecret reports whether s is long enough, and needs no escaping in a URL.

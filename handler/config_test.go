@@ -50,15 +50,6 @@ func TestFromEnv(t *testing.T) {
 		t.Errorf("FromEnv of malformed settings = %v, want %s", err, malformed)
 	}
 
-	for endpoint, want := range map[string]bool{
-		"http://appwrite/v1": true, "https://appwrite.example/v1": true,
-		"appwrite.example/v1": false, "://appwrite.example": false, "ftp://appwrite.example/v1": false, "https://": false, "https:///v1": false,
-	} {
-		if got := isURL(endpoint); got != want {
-			t.Errorf("isURL(%q) = %t, want %t", endpoint, got, want)
-		}
-	}
-
 	complete["DARAJA_ANONYMOUS_READ"] = "yes"
 	complete["DARAJA_B2C_COLLECTION_ID"] = ""
 	c, err := FromEnv(func(name string) string { return complete[name] })

@@ -112,7 +112,7 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 	probes, callbacks := drawn.probes(), drawn.draw(o.n)
 	everything := slices.Concat(probes, callbacks)
 	if o.remove != 0 {
-		return t.clear(out, everything)
+		return t.clear(out, progress, everything)
 	}
 	if o.url != "" {
 		fmt.Fprintf(out, "To remove, tomorrow, what the queue brings back: the same command with -n %d -seed %d -remove %d\n", o.n, o.seed, begin.Unix())
@@ -123,24 +123,24 @@ func run(ctx context.Context, out, progress io.Writer, o options, main func(open
 	fmt.Fprintf(out, "%s callbacks, %d at a time, to %s\n", thousands(o.n), o.atATime, masked(t.function))
 	f := drive(ctx, progress, t.function, callbacks, o.rate, o.atATime)
 	f.print(out)
-	v, err := t.await(ctx, newWanted(callbacks[:f.sent], f.accepted), o.wait, pass)
+	v, err := t.await(ctx, progress, newWanted(callbacks[:f.sent], f.accepted), o.wait, pass)
 	if err == nil {
 		v.print(out)
 		err = errors.Join(v.err(), f.err())
 	}
 	if o.url != "" {
-		err = errors.Join(err, t.clear(out, everything))
+		err = errors.Join(err, t.clear(out, progress, everything))
 	}
 	return err
 }
 
 // await verifies until all is there or the time is over. pass lets the queue's time
 // go by.
-func (t target) await(ctx context.Context, w wanted, wait time.Duration, pass func()) (found, error) {
-	v, err := t.verify(w)
+func (t target) await(ctx context.Context, progress io.Writer, w wanted, wait time.Duration, pass func()) (found, error) {
+	v, err := t.verify(progress, w)
 	for began := time.Now(); err == nil && v.lost+v.wrong > 0 && time.Since(began) < wait && ctx.Err() == nil; {
 		pass()
-		v, err = t.verify(w)
+		v, err = t.verify(progress, w)
 	}
 	return v, err
 }
@@ -149,7 +149,7 @@ func (t target) await(ctx context.Context, w wanted, wait time.Duration, pass fu
 // be found or removed is known before there are thousands.
 func (t target) probe(ctx context.Context, probes []callback, wait time.Duration, pass func()) error {
 	f := drive(ctx, io.Discard, t.function, probes, 0, 1)
-	v, err := t.await(ctx, newWanted(probes[:f.sent], f.accepted), wait, pass)
+	v, err := t.await(ctx, io.Discard, newWanted(probes[:f.sent], f.accepted), wait, pass)
 	if err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ func (t target) probe(ctx context.Context, probes []callback, wait time.Duration
 }
 
 // clear removes what is there of a run.
-func (t target) clear(out io.Writer, callbacks []callback) error {
-	v, err := t.verify(newWanted(callbacks, make([]bool, len(callbacks))))
+func (t target) clear(out, progress io.Writer, callbacks []callback) error {
+	v, err := t.verify(progress, newWanted(callbacks, make([]bool, len(callbacks))))
 	if err != nil {
 		return fmt.Errorf("documents of this run are left: %w", err)
 	}

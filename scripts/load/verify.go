@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"openruntimes/handler/parse"
@@ -73,8 +74,26 @@ type found struct {
 
 func (v found) complete() bool { return v.lost+v.refused+v.doubled+v.wrong == 0 }
 
-// verify looks for the documents of all transactions, fifty at a time.
-func (t target) verify(w wanted) (found, error) {
+// verify looks for the documents of all transactions.
+func (t target) verify(progress io.Writer, w wanted) (v found, err error) {
+	all := 0
+	for _, transactions := range w {
+		all += len(transactions)
+	}
+	var looked atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		v, err = t.look(w, &looked)
+	}()
+	follow(progress, done, func() string {
+		return fmt.Sprintf("%s of %s transactions looked for", thousands(int(looked.Load())), thousands(all))
+	})
+	return v, err
+}
+
+// look reads the documents of fifty transactions at a time, and counts these.
+func (t target) look(w wanted, looked *atomic.Int64) (found, error) {
 	v := found{documents: map[string][]stored{}}
 	for attribute, transactions := range w {
 		for ids := range slices.Chunk(slices.Sorted(maps.Keys(transactions)), 50) {
@@ -86,6 +105,7 @@ func (t target) verify(w wanted) (found, error) {
 				v.documents[attribute] = append(v.documents[attribute], documents[id]...)
 				v.judge(documents[id], transactions[id])
 			}
+			looked.Add(int64(len(ids)))
 		}
 	}
 	return v, nil

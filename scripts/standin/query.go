@@ -116,17 +116,26 @@ func (c *collection) equal(documents []*Document, q query) ([]*Document, error) 
 		return nil, invalidQuery("Attribute not found in schema: " + q.attribute)
 	}
 	at, ok := c.attribute(q.attribute)
-	for i, v := range q.values {
-		if ok && (v == nil || at.check(v) != nil) {
+	wanted := map[any]bool{}
+	for _, v := range q.values {
+		if !isScalar(v) || ok && at.check(v) != nil {
 			return nil, invalidQuery("Query value is invalid for attribute \"" + q.attribute + "\"")
 		}
 		if s, text := v.(string); text && q.attribute == "$id" {
-			q.values[i] = strings.ToLower(s)
+			v = strings.ToLower(s)
 		}
+		wanted[v] = true
 	}
-	return slices.DeleteFunc(documents, func(d *Document) bool {
-		return !slices.Contains(q.values, d.value(q.attribute))
-	}), nil
+	return slices.DeleteFunc(documents, func(d *Document) bool { return !wanted[d.value(q.attribute)] }), nil
+}
+
+// isScalar reports whether v is a JSON value that can be compared, and is not null.
+func isScalar(v any) bool {
+	switch v.(type) {
+	case string, int64, float64, bool:
+		return true
+	}
+	return false
 }
 
 func (c *collection) sort(documents []*Document, q query) error {
