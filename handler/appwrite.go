@@ -33,21 +33,13 @@ var transport = &http.Transport{
 // as an int, servers from 1.9 may send a string, and the call then fails after
 // the write was done.
 type appwrite struct {
-	config Config
+	config *Config
 	key    string // header x-appwrite-key of the request
 	calls  atomic.Int32
 }
 
-// settle settles d, if the settings allow it.
-func (a *appwrite) settle(ctx context.Context, d document) (outcome, error) {
-	if missing := a.config.missing(d.kind); len(missing) > 0 {
-		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))
-	}
-	return settle(ctx, a, d)
-}
-
 func (a *appwrite) create(ctx context.Context, d document) error {
-	_, err := a.call(ctx, "create", http.MethodPost, a.path(d.kind, ""), nil, map[string]any{
+	_, err := a.call(ctx, "create", http.MethodPost, a.address(d.kind, ""), nil, map[string]any{
 		"documentId":  d.id,
 		"data":        d.attributes(),
 		"permissions": d.permissions(),
@@ -59,7 +51,7 @@ func (a *appwrite) create(ctx context.Context, d document) error {
 }
 
 func (a *appwrite) get(ctx context.Context, kind parse.Kind, id string) (document, error) {
-	body, err := a.call(ctx, "get", http.MethodGet, a.path(kind, id), nil, nil)
+	body, err := a.call(ctx, "get", http.MethodGet, a.address(kind, id), nil, nil)
 	if err != nil {
 		return document{}, err
 	}
@@ -110,7 +102,7 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	if strings.HasPrefix(d.reader, "user:") {
 		params["permissions"] = d.permissions()
 	}
-	_, err := a.call(ctx, "replace", http.MethodPatch, a.path(d.kind, d.id),
+	_, err := a.call(ctx, "replace", http.MethodPatch, a.address(d.kind, d.id),
 		map[string]any{"X-Appwrite-Timestamp": updatedAt}, params)
 	if status(err) == http.StatusConflict {
 		return errChanged
@@ -120,7 +112,7 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 
 // execute queues a POST to this function by itself, for a whole minute to come.
 func (a *appwrite) execute(ctx context.Context, path string, body []byte, at time.Time) error {
-	_, err := a.call(ctx, "queue", http.MethodPost, "/functions/"+url.PathEscape(a.config.FunctionID)+"/executions", nil, map[string]any{
+	_, err := a.call(ctx, "queue", http.MethodPost, a.config.Endpoint+"/functions/"+url.PathEscape(a.config.FunctionID)+"/executions", nil, map[string]any{
 		"async":       true,
 		"method":      http.MethodPost,
 		"path":        path,
@@ -130,21 +122,21 @@ func (a *appwrite) execute(ctx context.Context, path string, body []byte, at tim
 	return err
 }
 
-// path is the API's path of a document, or of the collection for the id "".
+// address is the URL of a document, or of the collection's documents for the id "".
 // The SDK escapes nothing.
-func (a *appwrite) path(kind parse.Kind, id string) string {
-	path := "/databases/" + url.PathEscape(a.config.DatabaseID) +
+func (a *appwrite) address(kind parse.Kind, id string) string {
+	address := a.config.Endpoint + "/databases/" + url.PathEscape(a.config.DatabaseID) +
 		"/collections/" + url.PathEscape(a.config.collection(kind)) + "/documents"
 	if id != "" {
-		path += "/" + url.PathEscape(id)
+		address += "/" + url.PathEscape(id)
 	}
-	return path
+	return address
 }
 
 // call makes one call of the API and returns the document that it answers,
 // undecoded. Every error is a *failure.
-func (a *appwrite) call(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
-	ctx, cancel := a.callContext(ctx)
+func (a *appwrite) call(ctx context.Context, name, method, address string, headers, params map[string]any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.config.clock.call)
 	defer cancel()
 	a.calls.Add(1)
 	if headers == nil {
@@ -154,8 +146,8 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 	headers["X-Appwrite-Project"] = a.config.ProjectID
 	headers["X-Appwrite-Key"] = a.key
 	headers["X-Appwrite-Response-Format"] = "1.8.0"
-	api := client.Client{Client: &http.Client{Transport: withContext{ctx}}, Endpoint: a.config.Endpoint}
-	resp, err := api.Call(method, path, headers, params)
+	api := client.Client{Client: &http.Client{Transport: withContext{ctx}}, Endpoint: address}
+	resp, err := api.Call(method, "", headers, params)
 	if err != nil {
 		f := newFailure(name, err)
 		if f.status == 0 {
@@ -177,17 +169,6 @@ func (a *appwrite) call(ctx context.Context, name, method, path string, headers,
 		return "", &failure{call: name, status: resp.StatusCode, cause: "no document in the answer"}
 	}
 	return body, nil
-}
-
-// callContext is good for one call: until ctx reaches its deadline, which is all that
-// ends it, or until the call has taken as long as it may. It is no child of ctx, which
-// would keep a list of its children, made for one and thrown away with each delivery.
-func (a *appwrite) callContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline := time.Now().Add(a.config.clock.call)
-	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
-		deadline = end
-	}
-	return context.WithDeadline(context.Background(), deadline)
 }
 
 // failure is a call of the API that did not do what it was to do, or did it and
@@ -246,7 +227,7 @@ func cause(err error) string {
 
 // status is the HTTP status of a failed call, 0 if there is none.
 func status(err error) int {
-	if err == nil {
+	if err == nil { // as almost always, and f would be allocated
 		return 0
 	}
 	var f *failure

@@ -91,13 +91,16 @@ func (c Config) malformed() []string {
 // secrets splits the list. Of a list without a secret in it, such as ",", the
 // whole is one that is malformed: a door that somebody meant to close stays so.
 func secrets(list string) []string {
+	if list == "" {
+		return nil
+	}
 	var found []string
 	for _, secret := range strings.Split(list, ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
 			found = append(found, secret)
 		}
 	}
-	if len(found) == 0 && list != "" {
+	if len(found) == 0 {
 		return []string{list}
 	}
 	return found

@@ -167,12 +167,17 @@ func isID(s string) bool {
 	return s != "" && s != "0" && len(s) <= 36
 }
 
+// stars stand in the log for the last nine characters of an id.
+const stars = "*********"
+
 // masked is the document's id for the log. The last nine characters are hidden,
 // which of a CheckoutRequestID are the payer's number, and whatever else could be
 // a number in an id that the business chose itself.
-func (d document) masked() string {
-	const stars = "*********"
-	id := d.id[:max(0, len(d.id)-len(stars))] + stars
+func (d document) masked() string { return d.shown() + stars }
+
+// shown is what the stars leave of the id.
+func (d document) shown() string {
+	id := d.id[:max(0, len(d.id)-len(stars))]
 	if d.kind == parse.Payment {
 		return id
 	}

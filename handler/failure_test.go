@@ -363,7 +363,10 @@ func TestPanic(t *testing.T) {
 	if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 3 {
 		t.Errorf("reply %d and %d executions wait, want 200 and 3", got, len(w.Appwrite.Waiting()))
 	}
-	_, errors := w.Logged()
+	logs, errors := w.Logged()
+	if len(logs) != 1 || !strings.HasPrefix(logs[0], "route=callback status=- outcome=queued attempt=0 calls=3 ms=") {
+		t.Errorf("log = %q, want one line", logs)
+	}
 	if len(errors) != 1 || !strings.HasPrefix(errors[0], `panic route=callback at="openruntimes/handler/handler.TestPanic.func1:`) ||
 		!strings.HasSuffix(errors[0], " bytes=421 keys=Body") || strings.Contains(errors[0], "Amina") {
 		t.Errorf("error log = %q, want the place of the panic alone", errors)
@@ -395,14 +398,18 @@ func TestPanicInGoroutine(t *testing.T) {
 	w.config.clock.now = w.Clock.Now
 	w.config.clock.store = -1 // no call is begun
 	w.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response {
-		dl := &delivery{ctx: ctx, api: appwrite{config: w.config}, route: routes[0], attempt: 25, start: time.Now(), document: payment()}
+		dl := &delivery{config: w.config, ctx: ctx, route: routes[0], attempt: 25, start: time.Now(),
+			document: payment(), name: "route=callback id=x"}
+		dl.api.config = &dl.config
 		return dl.panicked("somewhere")
 	}
 	if got := w.send("stk/paid"); got != 503 {
 		t.Errorf("reply %d, want 503", got)
 	}
-	if _, errors := w.Logged(); len(errors) != 3 || !strings.HasPrefix(errors[0], "UNSETTLED {") {
-		t.Errorf("error log = %q, want the document first", errors)
+	if logs, errors := w.Logged(); len(errors) != 3 || !strings.HasPrefix(errors[0], "UNSETTLED {") ||
+		!strings.HasPrefix(errors[1], "panic route=callback id=x at=") || !strings.HasPrefix(errors[2], "failed route=callback id=x because=") ||
+		!strings.HasPrefix(logs[0], "route=callback id=x status=SUCCESS outcome=not-kept attempt=25 ") {
+		t.Errorf("log = %q, error log = %q, want the document first, and its id in all lines", logs, errors)
 	}
 	w.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
 

@@ -3,6 +3,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,8 +80,9 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 		return refuse(ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
 	dl := &delivery{
+		config:  c,
 		ctx:     ctx,
-		api:     appwrite{config: c, key: ctx.Req.Headers["x-appwrite-key"]},
+		api:     appwrite{key: ctx.Req.Headers["x-appwrite-key"]},
 		route:   rt,
 		prefix:  prefix,
 		uid:     ctx.Req.Query["uid"],
@@ -88,6 +90,7 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 		body:    body,
 		start:   time.Now(),
 	}
+	dl.api.config = &dl.config
 	return dl.answer()
 }
 
@@ -109,6 +112,7 @@ func turnAway(ctx openruntimes.Context) openruntimes.Response {
 
 // delivery is one callback, from Safaricom or out of the queue.
 type delivery struct {
+	config  Config
 	ctx     openruntimes.Context
 	api     appwrite
 	route   route
@@ -119,6 +123,7 @@ type delivery struct {
 	start   time.Time
 
 	document document // once the body was read; before, it has no id
+	name     string   // route and document, for the log, likewise
 }
 
 // answer keeps what a delivery says, and replies. A panic of ours must not cost
@@ -143,46 +148,41 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 
 // record keeps a verdict and replies.
 func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
-	dl.document = newDocument(v, dl.api.config.reader(v.Kind, dl.uid), dl.api.config.clock.now())
-	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.api.settle(ctx, dl.document) })
+	dl.document = newDocument(v, dl.config.reader(v.Kind, dl.uid), dl.config.clock.now())
+	dl.name = "route=" + dl.route.name + " id=" + dl.document.shown() + stars
+	out, err := dl.keep(func(ctx context.Context) (outcome, error) { return dl.config.settle(ctx, &dl.api, dl.document) })
 	if err != nil {
 		if out.action != queued {
 			dl.ctx.Error(dl.unsettled())
 		}
-		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.where(), classify(err), err))
+		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.name, classify(err), err))
 	}
 	for _, note := range dl.oddities(v.Note, out.action) {
-		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", dl.where(), note))
+		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", dl.name, note))
 	}
 	switch out.action {
 	case conflict:
-		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.where(), out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
 	case beside:
-		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.where(), out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
 	}
 	return dl.finish(out.action)
 }
 
 // panicked queues what this version cannot handle.
 func (dl *delivery) panicked(site string) openruntimes.Response {
+	if dl.name == "" {
+		dl.name = "route=" + dl.route.name
+	}
 	out, err := dl.keep(nil)
 	if out.action != queued && dl.document.id != "" {
 		dl.ctx.Error(dl.unsettled())
 	}
-	dl.ctx.Error(fmt.Sprintf("panic %s at=%q %s", dl.where(), site, shape(dl.body)))
+	dl.ctx.Error(fmt.Sprintf("panic %s at=%q %s", dl.name, site, shape(dl.body)))
 	if err != nil {
-		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.where(), classify(err), err))
+		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.name, classify(err), err))
 	}
 	return dl.finish(out.action)
-}
-
-// where names a delivery in the log: by its route and, once the body was read, its
-// document.
-func (dl *delivery) where() string {
-	if dl.document.id == "" {
-		return "route=" + dl.route.name
-	}
-	return "route=" + dl.route.name + " id=" + dl.document.masked()
 }
 
 // finish writes the log line of a delivery and replies. Without an action
@@ -191,8 +191,9 @@ func (dl *delivery) finish(did action) openruntimes.Response {
 	if did == "" {
 		did = "not-kept"
 	}
-	dl.ctx.Log(dl.where() + " status=" + string(dl.document.status) + " outcome=" + string(did) + " attempt=" + strconv.Itoa(dl.attempt) +
-		" calls=" + strconv.Itoa(int(dl.api.calls.Load())) + " ms=" + strconv.FormatInt(time.Since(dl.start).Milliseconds(), 10))
+	dl.ctx.Log(dl.name + " status=" + cmp.Or(string(dl.document.status), "-") + " outcome=" + string(did) +
+		" attempt=" + strconv.Itoa(dl.attempt) + " calls=" + strconv.Itoa(int(dl.api.calls.Load())) +
+		" ms=" + strconv.FormatInt(time.Since(dl.start).Milliseconds(), 10))
 	if did == "not-kept" {
 		return refuse(dl.ctx, http.StatusServiceUnavailable, "not recorded")
 	}
@@ -214,6 +215,14 @@ func (dl *delivery) oddities(note string, did action) []string {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes
+}
+
+// settle settles d, if the settings allow it.
+func (c *Config) settle(ctx context.Context, api *appwrite, d document) (outcome, error) {
+	if missing := c.missing(d.kind); len(missing) > 0 {
+		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))
+	}
+	return settle(ctx, api, d)
 }
 
 // reader says who may read the document of a callback with that uid. Payments

@@ -135,7 +135,7 @@ var errLastAttempt = errors.New("queue: this was the last attempt of its run")
 // other error means that nothing was kept. A nil store only queues.
 func (dl *delivery) keep(store func(context.Context) (outcome, error)) (outcome, error) {
 	var stored, kept error
-	for _, begin := range dl.api.config.clock.rounds {
+	for _, begin := range dl.config.clock.rounds {
 		time.Sleep(time.Until(dl.start.Add(begin)))
 		if store != nil {
 			var out outcome
@@ -155,7 +155,7 @@ func (dl *delivery) keep(store func(context.Context) (outcome, error)) (outcome,
 
 // try stores once, and once more if what failed passes by itself.
 func (dl *delivery) try(store func(context.Context) (outcome, error)) (outcome, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dl.api.config.clock.store)
+	ctx, cancel := context.WithTimeout(context.Background(), dl.config.clock.store)
 	defer cancel()
 	out, err := store(ctx)
 	if err != nil && classify(err) == passes && ctx.Err() == nil {
@@ -170,7 +170,7 @@ func (dl *delivery) enqueue() error {
 	if len(attempts) == 0 {
 		return errLastAttempt
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dl.api.config.clock.queue)
+	ctx, cancel := context.WithTimeout(context.Background(), dl.config.clock.queue)
 	defer cancel()
 	results := make(chan error, len(attempts))
 	for _, attempt := range attempts {
@@ -201,7 +201,7 @@ func (dl *delivery) enqueueOne(ctx context.Context, attempt int) (err error) {
 			err = fmt.Errorf("queue: panic at %s", panicSite())
 		}
 	}()
-	at, ok := next(attempt, dl.api.config.clock.now())
+	at, ok := next(attempt, dl.config.clock.now())
 	if !ok {
 		return errLastAttempt
 	}

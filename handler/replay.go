@@ -51,7 +51,7 @@ func (c Config) Replay(key, line string) (id, did string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := (&appwrite{config: c, key: key}).settle(ctx, d)
+	out, err := c.settle(ctx, &appwrite{config: &c, key: key}, d)
 	return d.masked(), string(out.action), err
 }
 

@@ -296,7 +296,9 @@ func TestTime(t *testing.T) {
 	for value, want := range map[string]time.Time{
 		`"01.02.2026 00:00:00"`: time.Date(2026, 1, 31, 21, 0, 0, 0, time.UTC),
 		`"31.02.2026 00:00:00"`: {},
-		`"01.01.0000 00:00:00"`: {}, // in UTC, a year before Christ
+		`"01.01.0000 00:00:00"`: {},
+		`"01.01.0001 02:59:59"`: {}, // in UTC, a year before Christ
+		`"01.01.0001 03:00:01"`: time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC),
 		`20261123093005`:        {},
 	} {
 		got, err := B2C(with(t, paidOut, `"23.11.2026 09:30:05"`, value))
