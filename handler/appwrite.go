@@ -146,6 +146,8 @@ func (a *appwrite) call(ctx context.Context, name, method, address string, heade
 	headers["X-Appwrite-Project"] = a.config.ProjectID
 	headers["X-Appwrite-Key"] = a.key
 	headers["X-Appwrite-Response-Format"] = "1.8.0"
+	// The SDK has less to copy and to join if the headers come with the call, and
+	// the address is whole.
 	api := client.Client{Client: &http.Client{Transport: withContext{ctx}}, Endpoint: address}
 	resp, err := api.Call(method, "", headers, params)
 	if err != nil {

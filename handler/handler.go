@@ -186,7 +186,7 @@ func (dl *delivery) panicked(site string) openruntimes.Response {
 }
 
 // finish writes the log line of a delivery and replies. Without an action
-// nothing was kept.
+// nothing was kept; without a document there is no status.
 func (dl *delivery) finish(did action) openruntimes.Response {
 	if did == "" {
 		did = "not-kept"
@@ -217,7 +217,8 @@ func (dl *delivery) oddities(note string, did action) []string {
 	return notes
 }
 
-// settle settles d, if the settings allow it.
+// settle settles d, if the settings allow it. It is called with the deepest stack,
+// where a copy of the settings would show.
 func (c *Config) settle(ctx context.Context, api *appwrite, d document) (outcome, error) {
 	if missing := c.missing(d.kind); len(missing) > 0 {
 		return outcome{}, errors.New("configuration: " + strings.Join(missing, "; "))

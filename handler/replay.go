@@ -30,8 +30,9 @@ type logged struct {
 	ReceiverName *string `json:"receiverName,omitempty"`
 }
 
-// unsettled is the line for the delivery's document. It must fit into the 8,000 bytes at which the
-// runtime cuts a line, and does: no attribute has over 255 characters.
+// unsettled is the line for the delivery's document. It must fit into the 8,000
+// bytes at which the runtime cuts a line, and does: no attribute has over 255
+// characters.
 func (dl *delivery) unsettled() string {
 	d := dl.document
 	line, _ := json.Marshal(unsettledLine{dl.route.name, dl.validUID(), d.id, logged{attributes: d.attributes()}})
