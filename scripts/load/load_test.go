@@ -429,3 +429,50 @@ func TestDriveEndsEarly(t *testing.T) {
 		t.Errorf("%d were sent, %d arrived, after Ctrl-C at 5", f.sent, got.Load())
 	}
 }
+
+// TestProgress: whoever waits is told how far it has come, while it posts and while
+// it looks.
+func TestProgress(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		run        func(progress io.Writer, url string)
+	}{
+		{"post", "0 of 1   0/s   0 not answered 200\n", func(progress io.Writer, url string) {
+			drive(context.Background(), progress, url, make([]callback, 1), 0, 1)
+		}},
+		{"look", "0 of 1 transactions looked for\n", func(progress io.Writer, url string) {
+			if _, err := (target{endpoint: url}).verify(progress, wanted{"checkoutRequestId": {"ws_CO_1": {}}}); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			told := make(firstLine, 1)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select { // it is answered once the line is there
+				case line := <-told:
+					if line != tt.want {
+						t.Errorf("progress is %q, want %q", line, tt.want)
+					}
+				case <-time.After(30 * time.Second):
+					t.Error("there is no progress after 30 s")
+				}
+				io.WriteString(w, "{}")
+			}))
+			defer server.Close()
+			tt.run(told, server.URL)
+		})
+	}
+}
+
+// firstLine is a writer that passes on what is written first.
+type firstLine chan string
+
+func (f firstLine) Write(p []byte) (int, error) {
+	select {
+	case f <- string(p):
+	default:
+	}
+	return len(p), nil
+}
