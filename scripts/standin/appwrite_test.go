@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -273,6 +274,16 @@ func TestList(t *testing.T) {
 		}
 		if got["total"] != float64(test.total) || len(page) != test.length || first != test.first || last != test.last {
 			t.Errorf("%v: total %v, %d from %s to %s; want %+v", test.queries, got["total"], len(page), first, last, test)
+		}
+	}
+	for _, attribute := range []string{"$id", "status"} {
+		for _, value := range []string{`null`, `["d1"]`, `{"d1":1}`} {
+			r := newRequest("GET", "/documents", "")
+			query := fmt.Sprintf(`{"method":"equal","attribute":%q,"values":[%s]}`, attribute, value)
+			r.URL.RawQuery = url.Values{"queries[]": {query}}.Encode()
+			if status, got := serve(t, a, r); status != 400 || got["type"] != "general_query_invalid" {
+				t.Errorf("%s: %d %v, want general_query_invalid", query, status, got)
+			}
 		}
 	}
 }
