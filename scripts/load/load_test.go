@@ -437,11 +437,15 @@ func TestProgress(t *testing.T) {
 		name, want string
 		run        func(progress io.Writer, url string)
 	}{
-		{"post", "0 of 1   0/s   0 not answered 200\n", func(progress io.Writer, url string) {
-			drive(context.Background(), progress, url, make([]callback, 1), 0, 1)
+		{"post", "1 of 2   0/s   0 not answered 200\n", func(progress io.Writer, url string) {
+			drive(context.Background(), progress, url, make([]callback, 2), 0, 1)
 		}},
-		{"look", "0 of 1 transactions looked for\n", func(progress io.Writer, url string) {
-			if _, err := (target{endpoint: url}).verify(progress, wanted{"checkoutRequestId": {"ws_CO_1": {}}}); err != nil {
+		{"look", "50 of 51 transactions looked for\n", func(progress io.Writer, url string) {
+			transactions := map[string]*transaction{}
+			for i := range 51 {
+				transactions[strconv.Itoa(i)] = &transaction{}
+			}
+			if _, err := (target{endpoint: url}).verify(progress, wanted{"checkoutRequestId": transactions}); err != nil {
 				t.Error(err)
 			}
 		}},
@@ -449,8 +453,13 @@ func TestProgress(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			told := make(firstLine, 1)
+			var asked atomic.Int32
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				select { // it is answered once the line is there
+				io.WriteString(w, "{}")
+				if asked.Add(1) == 1 {
+					return
+				}
+				select { // the second is answered once the line is there
 				case line := <-told:
 					if line != tt.want {
 						t.Errorf("progress is %q, want %q", line, tt.want)
@@ -458,7 +467,6 @@ func TestProgress(t *testing.T) {
 				case <-time.After(30 * time.Second):
 					t.Error("there is no progress after 30 s")
 				}
-				io.WriteString(w, "{}")
 			}))
 			defer server.Close()
 			tt.run(told, server.URL)
