@@ -1,114 +1,133 @@
 // Deploy brings the function and its database into a project of Appwrite, looks
-// whether everything is right, and settles what the function could not.
-//
-//	go run ./scripts/deploy              look, mend, deploy the code, look again
-//	go run ./scripts/deploy -check       mend nothing; end with 1 if something is wrong
-//	go run ./scripts/deploy -replay      settle the UNSETTLED lines of the execution log
-//	go run ./scripts/deploy -replay -    those on standard input
-//
-// With -json the report is one JSON object a line. All of it is safe to repeat.
-//
-// It reads APPWRITE_ENDPOINT, APPWRITE_PROJECT_ID, APPWRITE_API_KEY and the
-// DARAJA_* variables from the environment or else from the file .env.
+// whether everything is right, and settles what the function could not. Its -h says
+// how.
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
-
-	"openruntimes/handler/handler"
+	"syscall"
 )
 
+const usage = `Usage: go run ./scripts/deploy [-check | -replay [-]] [-json]
+
+  (nothing)    look at everything, mend what is wrong, deploy the code, look again
+  -check       change nothing, and name everything that is wrong
+  -replay      settle the UNSETTLED lines of the function's execution log
+  -replay -    settle those on standard input, however a log viewer exported them
+  -json        report as JSON, one object a line; the progress goes to standard error
+
+All of it is safe to repeat. Exit status: 0 all is right, 1 something is not, 2 wrong usage.
+
+Settings come from the environment, else from the file .env:
+
+  APPWRITE_ENDPOINT          https://fra.cloud.appwrite.io/v1, say
+  APPWRITE_PROJECT_ID        Console → Overview → Settings
+  APPWRITE_API_KEY           Console → Overview → Integrations → API keys
+  APPWRITE_FUNCTION_ID       default: daraja
+  APPWRITE_FUNCTION_DOMAIN   needed on a server of your own: one label before its
+                             _APP_DOMAIN_FUNCTIONS, such as daraja.functions.example.com
+  APPWRITE_TEST_USER, APPWRITE_TEST_SESSION
+                             a user and a session of theirs, with which the self-test reads
+  APPWRITE_CLI               an Appwrite CLI to use instead of npx appwrite-cli@` + cliVersion + `
+  DARAJA_…                   the function's own variables, as in the README
+`
+
 func main() {
-	check := flag.Bool("check", false, "only look")
-	replay := flag.Bool("replay", false, "settle every UNSETTLED line of the log")
-	asJSON := flag.Bool("json", false, "print the report as JSON, an object a line")
-	flag.Parse()
-	if flag.NArg() > 1 || flag.NArg() == 1 && (flag.Arg(0) != "-" || !*replay) || *check && *replay {
-		fmt.Fprintln(os.Stderr, "usage: go run ./scripts/deploy [-check | -replay [-]] [-json]")
-		os.Exit(2)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the whole command. It returns the exit status.
+func run(ctx context.Context, arguments []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("deploy", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	check := flags.Bool("check", false, "")
+	replay := flags.Bool("replay", false, "")
+	asJSON := flags.Bool("json", false, "")
+	err := flags.Parse(arguments)
+	fromInput := *replay && flags.Arg(0) == "-"
+	if fromInput && err == nil { // -replay - -json
+		err = flags.Parse(flags.Args()[1:])
 	}
-	s, err := readSettings(os.Getenv, ".env")
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "deploy: %v\n\n%s", err, usage)
+		return 2
+	case flags.NArg() > 0 || *check && *replay:
+		fmt.Fprintf(stderr, "deploy: these do not go together: %s\n\n%s", strings.Join(arguments, " "), usage)
+		return 2
+	}
+	r := report{stdout, *asJSON}
+	s, err := readSettings(getenv, ".env")
 	switch {
 	case err != nil:
-	case *replay && flag.NArg() == 1:
-		err = s.replayFrom(os.Stdout, os.Stdin)
+	case fromInput:
+		err = s.replayFrom(ctx, r, stdin)
 	case *replay:
-		err = s.replayFrom(os.Stdout, nil)
+		err = s.replayFrom(ctx, r, nil)
 	default:
-		err = deploy(s, report{os.Stdout, *asJSON}, *check)
+		s.dryRun = *check
+		err = s.deploy(ctx, r, stderr)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "deploy:", err)
-		os.Exit(1)
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		err = errors.New("interrupted; it can be run again")
 	}
+	if *asJSON && !errors.Is(err, errWrong) {
+		r.print(result{Check: "deploy", Result: "error", Found: err.Error()})
+	} else {
+		fmt.Fprintln(stderr, "deploy:", err)
+	}
+	return 1
 }
 
 // deploy goes through all checks, and ends with what to put into the app.
-func deploy(s settings, r report, onlyLook bool) error {
-	s.adopt()
-	p, err := newProject(s)
+func (s settings) deploy(ctx context.Context, r report, progress io.Writer) error {
+	p, err := newProject(s, progress)
 	if err != nil {
 		return err
 	}
-	p.onlyLook = onlyLook
-	if err := p.goThrough(r); err != nil {
-		return err
-	}
-	if !r.asJSON {
-		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(p.prefix))
-	}
-	return nil
-}
-
-// replayFrom replays the lines of in or, without it, those of the function's
-// executions.
-func (s settings) replayFrom(out io.Writer, in io.Reader) error {
-	s.adopt()
-	if in == nil {
-		lines, err := s.executionLog()
-		if err != nil {
+	if s.dryRun {
+		if err := p.diagnose(ctx, r); err != nil {
 			return err
 		}
-		return s.replay(out, lines)
+	} else {
+		if _, err := s.findCLI(); err != nil {
+			return err // before anything is changed
+		}
+		if err := p.deploy(ctx, r); err != nil {
+			return err
+		}
 	}
-	text, err := io.ReadAll(in)
-	if err != nil {
-		return err
-	}
-	return s.replay(out, strings.Split(string(text), "\n"))
+	r.printLive(p)
+	return nil
 }
 
-// replay settles each document once, and says what became of it.
-func (s settings) replay(out io.Writer, lines []string) error {
-	seen := map[string]bool{}
-	settled, failed := 0, 0
-	for _, line := range lines {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "UNSETTLED ") || seen[line] {
-			continue
-		}
-		seen[line] = true
-		id, did, err := s.config.Replay(s.key, line)
-		switch {
-		case errors.Is(err, handler.ErrNotUnsettled):
-			failed++
-			fmt.Fprintf(out, "unreadable  %v\n", err)
-		case err != nil:
-			failed++
-			fmt.Fprintf(out, "failed      %s  %v\n", id, err)
-		default:
-			settled++
-			fmt.Fprintf(out, "%-10s  %s\n", did, id)
-		}
+// printLive says what to put into the app. The secret is in it only if this run may
+// have made it: what runs every day ends up in somebody's mail.
+func (r report) printLive(p *project) {
+	switch {
+	case r.asJSON:
+		r.print(result{Check: "callbackDomain", Result: "live", Found: p.url("")})
+	case p.prefix == "" && !p.secretUnknown:
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(""))
+	case p.dryRun || p.secretUnknown:
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: \"%s/…\", where … is the %s\n", p.url(""), callbackSecret)
+	default:
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(p.prefix))
 	}
-	fmt.Fprintf(out, "%d UNSETTLED lines: %d settled, %d not.\n", len(seen), settled, failed)
-	if failed > 0 {
-		return errors.New("not everything is settled: mend the cause and repeat it")
-	}
-	return nil
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -13,30 +15,38 @@ import (
 // in one project of Appwrite.
 type project struct {
 	settings
-	onlyLook bool
+	progress io.Writer     // what takes long says here how far it is
 	pause    time.Duration // between two looks at something that takes time
 
 	// push uploads the code and returns what was said about it.
-	push func(*project) (said string, err error)
+	push func(context.Context, *project) (said string, err error)
+
+	// deployed returns the files to deploy.
+	deployed func() (map[string][]byte, error)
 
 	// What appwrite.json wants.
-	wanted    function
-	variables []variable
-	needed    map[string][]attribute // by collection
+	wanted     function
+	variables  []variable
+	attributes map[string][]attribute // by the collection's name
 
 	// What was found out on the way.
 	domain string
 	prefix string // "/SECRET", if there is one
+
+	// secretUnknown says that the function has a callback secret which cannot be
+	// read back and was not given.
+	secretUnknown bool
 }
 
-// newProject reads appwrite.json.
-func newProject(s settings) (*project, error) {
+// newProject reads appwrite.json, which is in the folder that the command runs in.
+func newProject(s settings, progress io.Writer) (*project, error) {
 	content, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
 	var file struct {
 		Functions []struct {
+			ID string `json:"$id"`
 			function
 			Vars []variable
 		}
@@ -48,83 +58,75 @@ func newProject(s settings) (*project, error) {
 	if err := json.Unmarshal(content, &file); err != nil {
 		return nil, fmt.Errorf("appwrite.json: %w", err)
 	}
-	p := &project{settings: s, pause: 3 * time.Second, push: pushWithCLI, needed: map[string][]attribute{},
-		wanted: file.Functions[0].function, variables: file.Functions[0].Vars}
+	p := &project{settings: s, progress: progress, pause: 3 * time.Second, push: pushWithCLI,
+		deployed: sync.OnceValues(deployed), attributes: map[string][]attribute{}}
+	for _, f := range file.Functions {
+		if f.ID == functionID {
+			p.wanted, p.variables = f.function, f.Vars
+		}
+	}
+	if p.wanted.Runtime == "" {
+		return nil, fmt.Errorf("appwrite.json has no function %s", functionID)
+	}
 	for _, c := range file.Collections {
-		p.needed[c.Name] = c.Attributes
+		p.attributes[c.Name] = c.Attributes
 	}
 	return p, nil
 }
 
-// result is one line of the report.
-type result struct {
-	Check  string `json:"check"`
-	Result string `json:"result"` // ok, fixed or wrong
-	Found  string `json:"found,omitempty"`
-	Mend   string `json:"mend,omitempty"`
+// say tells how far something is that takes long.
+func (p *project) say(format string, args ...any) {
+	fmt.Fprintf(p.progress, "        "+format+"\n", args...)
 }
 
-// report prints results for a person, or as lines of JSON.
-type report struct {
-	out    io.Writer
-	asJSON bool
+func (p *project) databasePath() string { return "/databases/" + url.PathEscape(p.config.DatabaseID) }
+
+func (p *project) collectionPath(k kind) string {
+	return p.databasePath() + "/collections/" + url.PathEscape(k.id(p.config))
 }
 
-func (r report) print(res result) {
-	if r.asJSON {
-		line, _ := json.Marshal(res)
-		fmt.Fprintf(r.out, "%s\n", line)
-		return
-	}
-	switch res.Result {
-	case "wrong":
-		fmt.Fprintf(r.out, "WRONG  %s: %s.\n       Mend: %s\n", res.Check, res.Found, res.Mend)
-	default:
-		fmt.Fprintf(r.out, "%-5s  %s", res.Result, res.Check)
-		if res.Found != "" {
-			fmt.Fprintf(r.out, ": %s", res.Found)
+// inConsole names a place in Appwrite's console.
+func (p *project) inConsole(place string) string {
+	return "Console → Functions → " + p.config.FunctionID + " → " + place
+}
+
+// maxWait bounds how long a build or an attribute is waited for. Appwrite ends a
+// build after 15 minutes, 45 from 1.9.5 on.
+const maxWait = 45 * time.Minute
+
+// wait looks until done says so, or too long, or ctx ends. A look that fails once
+// is no reason to give up on something that goes on by itself.
+func (p *project) wait(ctx context.Context, what string, done func() (bool, error)) error {
+	failures := 0
+	for begun := time.Now(); ; {
+		ok, err := done()
+		switch {
+		case ok:
+			return nil
+		case err == nil:
+			failures = 0
+		case ctx.Err() != nil || failures == 2 || !isTransient(err):
+			return err
+		default:
+			failures++
 		}
-		fmt.Fprintln(r.out)
+		if time.Since(begun) > maxWait {
+			return fmt.Errorf("%s: not done after %v", what, maxWait)
+		}
+		if err := sleep(ctx, p.pause); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 }
 
-// errWrong says that the report has what is wrong.
-var errWrong = errors.New("not everything is right")
-
-// goThrough looks at everything in turn and mends what is wrong, unless it may
-// only look. It ends with the first thing that is wrong and stays so.
-func (p *project) goThrough(r report) error {
-	for _, c := range checks {
-		found, err := c.look(p)
-		var w *wrong
-		if err == nil {
-			r.print(result{c.name, "ok", found, ""})
-			continue
-		}
-		if !errors.As(err, &w) {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		if p.onlyLook || c.mend == nil {
-			mend := w.console
-			if c.mend != nil {
-				mend = "go run ./scripts/deploy    or " + mend
-			}
-			r.print(result{c.name, "wrong", w.what, mend})
-			return errWrong
-		}
-		if err := c.mend(p); err != nil {
-			r.print(result{c.name, "wrong", w.what, w.console})
-			return fmt.Errorf("%s could not be mended: %w", c.name, err)
-		}
-		if _, err := c.look(p); err != nil {
-			var still *wrong
-			if !errors.As(err, &still) {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			r.print(result{c.name, "wrong", still.what, still.console})
-			return errWrong
-		}
-		r.print(result{c.name, "fixed", w.what, ""})
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -14,24 +12,28 @@ import (
 	"openruntimes/handler/handler"
 )
 
+// functionID is that of the function in appwrite.json.
+const functionID = "daraja"
+
 // settings are what the command works with.
 type settings struct {
 	config  handler.Config // where the function is and what it works on
 	key     string         // an API key
 	session string         // a user's session instead, for the self-test
+	dryRun  bool           // only look
 	get     func(name string) string
 }
 
 // readSettings takes each setting from the environment, else from the file. The
 // ids of function, database and collections have the names in appwrite.json where
-// none are given.
+// none are given. The error names everything that is missing or malformed.
 func readSettings(getenv func(string) string, file string) (settings, error) {
 	inFile, err := readEnvFile(file)
 	if err != nil {
 		return settings{}, err
 	}
 	get := func(name string) string {
-		if v := getenv(name); v != "" {
+		if v := strings.TrimSpace(getenv(name)); v != "" {
 			return v
 		}
 		return inFile[name]
@@ -40,7 +42,7 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		// What the platform tells the function under names of its own.
 		"APPWRITE_FUNCTION_API_ENDPOINT": strings.TrimSuffix(get("APPWRITE_ENDPOINT"), "/"),
 		"APPWRITE_FUNCTION_PROJECT_ID":   get("APPWRITE_PROJECT_ID"),
-		"APPWRITE_FUNCTION_ID":           "daraja",
+		"APPWRITE_FUNCTION_ID":           functionID,
 		"DARAJA_DATABASE_ID":             "daraja",
 		"DARAJA_COLLECTION_ID":           "payments",
 		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
@@ -51,19 +53,42 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		}
 		return values[name]
 	})
+	var problems []string
 	if err != nil {
-		text := strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT", "APPWRITE_ENDPOINT",
+		text := strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT is no URL", "APPWRITE_ENDPOINT must begin with https://",
+			"APPWRITE_FUNCTION_API_ENDPOINT", "APPWRITE_ENDPOINT",
 			"APPWRITE_FUNCTION_PROJECT_ID", "APPWRITE_PROJECT_ID").Replace(err.Error())
-		return settings{}, fmt.Errorf("%s (set it in the environment or in %s)", text, file)
+		problems = append(problems, strings.TrimPrefix(text, "configuration: "))
 	}
 	s := settings{config: config, key: get("APPWRITE_API_KEY"), get: get}
 	if s.key == "" {
-		return settings{}, fmt.Errorf("APPWRITE_API_KEY is missing (Console → Overview → Integrations → API keys)")
+		problems = append(problems, "APPWRITE_API_KEY is missing (Console → Overview → Integrations → API keys)")
+	}
+	if endpoint, err := url.Parse(config.Endpoint); err == nil && endpoint.Host != "" && endpoint.Scheme != "https" && endpoint.Scheme != "http" {
+		problems = append(problems, "APPWRITE_ENDPOINT must begin with https://")
+	}
+	if domain := get("APPWRITE_FUNCTION_DOMAIN"); strings.ContainsAny(domain, "/ ") {
+		bare, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(domain, "https://"), "http://"), "/")
+		problems = append(problems, fmt.Sprintf("APPWRITE_FUNCTION_DOMAIN must be a domain alone: write %s", bare))
+	}
+	if !isID(config.FunctionID) {
+		problems = append(problems, fmt.Sprintf("APPWRITE_FUNCTION_ID is no id: %q", config.FunctionID))
+	}
+	if len(problems) > 0 {
+		return settings{}, fmt.Errorf("%s (set what is named in the environment or in %s)", strings.Join(problems, "; "), file)
 	}
 	return s, nil
 }
 
-// readEnvFile reads lines of NAME=value. A file that is not there has none.
+// isID reports whether Appwrite takes s as an id of something new.
+func isID(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && len(s) <= 36 && strings.Trim(s, letters+"_.-") == "" && strings.ContainsAny(s[:1], letters)
+}
+
+// readEnvFile reads lines of NAME=value, with or without export before and quotes
+// around the value. What follows a # is a comment, unless it is within quotes or
+// touches the value. A file that is not there has none.
 func readEnvFile(name string) (map[string]string, error) {
 	values := map[string]string{}
 	f, err := os.Open(name)
@@ -76,49 +101,26 @@ func readEnvFile(name string) (map[string]string, error) {
 	defer f.Close()
 	scanner := bufio.NewScanner(f)
 	for scanner.Scan() {
-		line := strings.TrimSpace(scanner.Text())
+		line := strings.TrimSpace(strings.TrimPrefix(scanner.Text(), "\ufeff")) // Windows' Notepad writes a byte order mark
 		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
 		if ok && !strings.HasPrefix(line, "#") {
-			values[strings.TrimSpace(name)] = strings.Trim(strings.TrimSpace(value), `"'`)
+			values[strings.TrimSpace(name)] = envValue(strings.TrimSpace(value))
 		}
 	}
 	return values, scanner.Err()
 }
 
-// executionLog returns all lines of the error logs that Appwrite still has of the
-// function.
-func (s settings) executionLog() ([]string, error) {
-	var lines []string
-	queries := []string{`{"method":"limit","values":[100]}`}
-	for {
-		page, last, err := s.executions(queries...)
-		if err != nil || last == "" {
-			return lines, err
+// envValue takes quotes and comment off a value.
+func envValue(value string) string {
+	if value != "" && (value[0] == '"' || value[0] == '\'') {
+		if end := strings.IndexByte(value[1:], value[0]); end >= 0 {
+			return value[1 : 1+end]
 		}
-		lines = append(lines, page...)
-		after, err := json.Marshal(map[string]any{"method": "cursorAfter", "values": []string{last}})
-		if err != nil {
-			return nil, err
+	}
+	for i := range len(value) {
+		if value[i] == '#' && (i == 0 || value[i-1] == ' ' || value[i-1] == '\t') {
+			return strings.TrimSpace(value[:i])
 		}
-		queries = []string{queries[0], string(after)}
 	}
-}
-
-// executions returns the lines of the error logs of one page of executions, and
-// the id of the last of them: "" if there was none.
-func (s settings) executions(queries ...string) (lines []string, last string, err error) {
-	var page struct {
-		Executions []struct {
-			ID     string `json:"$id"`
-			Errors string `json:"errors"`
-		} `json:"executions"`
-	}
-	path := "/functions/" + url.PathEscape(s.config.FunctionID) + "/executions?" + url.Values{"queries[]": queries}.Encode()
-	if err := s.call(http.MethodGet, path, nil, &page); err != nil {
-		return nil, "", fmt.Errorf("the function's executions: %w", err)
-	}
-	for _, e := range page.Executions {
-		lines, last = append(lines, strings.Split(e.Errors, "\n")...), e.ID
-	}
-	return lines, last, nil
+	return value
 }

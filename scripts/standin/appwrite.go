@@ -72,6 +72,8 @@ type Appwrite struct {
 	domain       string // of functions
 	buildFailure string
 	uploaded     []byte
+	pieces       map[string]*upload // by the deployment's id
+	builds       sync.WaitGroup
 }
 
 // Call is one request that came in.
@@ -124,6 +126,7 @@ func NewEmpty() *Appwrite {
 		functions: map[string]*function{},
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
+		pieces:    map[string]*upload{},
 	}
 }
 
@@ -270,6 +273,9 @@ func (a *Appwrite) route(r *http.Request) route {
 	if r.Method == http.MethodGet && slices.Equal(s, []string{"v1", "health", "version"}) {
 		return route{operation: "version"}
 	}
+	if r.Method == http.MethodGet && slices.Equal(s, []string{"v1", "account"}) {
+		return route{operation: "account"}
+	}
 	if len(s) == 4 && s[1] == "functions" && s[3] == "executions" {
 		return route{operation: executionsOperation(r.Method), id: s[2]}
 	}
@@ -374,7 +380,21 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 	case "":
 		return a.failure(&apiError{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."})
 	case "version":
+		// The route's scope is public, which guests and users have and API keys
+		// never: with one it is 401 on 1.8.1, 1.9.0 and 1.9.6.
+		if _, err := a.authenticate(r, []string{"public"}); err != nil {
+			return a.failure(err)
+		}
 		return reply{status: http.StatusOK, body: map[string]any{"version": a.Version}}
+	case "account":
+		caller, err := a.authenticate(r, []string{"account"})
+		if err == nil && caller.user == "" {
+			err = missingScope("User (role: guests)", []string{"account"})
+		}
+		if err != nil {
+			return a.failure(err)
+		}
+		return reply{status: http.StatusOK, body: map[string]any{"$id": caller.user}}
 	case "GET console":
 		// This is asked of another project, the console's own, where no
 		// API key counts, only the cookie of somebody who is logged in.

@@ -175,7 +175,8 @@ const (
 
 var conformance = []conformanceRow{
 	// Routes.
-	{name: "version", method: "GET", path: "/v1/health/version", status: 200},
+	{name: "version", as: "guest", method: "GET", path: "/v1/health/version", status: 200},
+	{name: "version with a key", method: "GET", path: "/v1/health/version", status: 401, kind: "general_unauthorized_scope"},
 	{name: "no such route", method: "GET", path: "/v1/nothing", status: 404, kind: noRoute},
 	{name: "create under an id", method: "POST", path: "/documents/{id}", body: created(minimal), status: 404, kind: noRoute},
 	{name: "unknown database", method: "GET", path: "/v1/databases/nope/collections/payments/documents/{id}", status: 404, kind: "database_not_found"},

@@ -4,15 +4,16 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 )
@@ -121,15 +122,8 @@ func (c console) upload(code []byte) map[string]any {
 
 func (c console) built(d map[string]any) map[string]any {
 	c.t.Helper()
-	for range 500 {
-		d = c.ok("GET", "/v1/functions/f/deployments/"+d["$id"].(string), "")
-		if d["status"] == "ready" || d["status"] == "failed" {
-			return d
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	c.t.Fatalf("still %v", d["status"])
-	return nil
+	c.a.WaitForBuilds()
+	return c.ok("GET", "/v1/functions/f/deployments/"+d["$id"].(string), "")
 }
 
 func uploadRequest(t *testing.T, code []byte) *http.Request {
@@ -286,16 +280,18 @@ func TestConsoleList(t *testing.T) {
 	}
 	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23"}`)
 	c.a.SetDomain("functions.localhost")
-	first := c.ok("POST", "/v1/proxy/rules/function", `{"domain":"f.functions.localhost","functionId":"f"}`)
-	second := c.ok("POST", "/v1/proxy/rules/function", `{"domain":"pay.example.com","functionId":"f"}`)
-	if first["status"] != "verified" || second["status"] != "created" {
-		t.Errorf("rules: %v and %v", first, second)
+	for _, domain := range []string{"pay.example.com", "functions.localhost", "a.f.functions.localhost", ".functions.localhost", "f.functions.localhost/", ""} {
+		if status, body := c.call("POST", "/v1/proxy/rules/function", `{"domain":"`+domain+`","functionId":"f"}`); status != 400 || body["type"] != "general_argument_invalid" {
+			t.Errorf("a rule for %q: %d %v", domain, status, body)
+		}
 	}
+	c.ok("POST", "/v1/proxy/rules/function", `{"domain":"f.functions.localhost","functionId":"f"}`)
+	c.ok("POST", "/v1/proxy/rules/function", `{"domain":"g.functions.localhost","functionId":"f"}`)
 	for query, want := range map[string]string{
-		`{"method":"equal","attribute":"deploymentResourceId","values":["f"]}`:   "2",
-		`{"method":"equal","attribute":"deploymentResourceId","values":["g"]}`:   "0",
-		`{"method":"equal","attribute":"domain","values":["pay.example.com"]}`:   "1",
-		`{"method":"equal","attribute":"deploymentResourceType","values":["x"]}`: "0",
+		`{"method":"equal","attribute":"deploymentResourceId","values":["f"]}`:       "2",
+		`{"method":"equal","attribute":"deploymentResourceId","values":["g"]}`:       "0",
+		`{"method":"equal","attribute":"domain","values":["g.functions.localhost"]}`: "1",
+		`{"method":"equal","attribute":"deploymentResourceType","values":["x"]}`:     "0",
 	} {
 		if got := c.ok("GET", "/v1/proxy/rules?queries[0]="+query, ""); fmt.Sprint(got["total"]) != want {
 			t.Errorf("%s: %v, want %s", query, got, want)
@@ -404,6 +400,80 @@ func TestBuild(t *testing.T) {
 	}
 	if checkSource([]byte("no archive"), "go-1.23") == nil {
 		t.Error("what is no archive was built")
+	}
+}
+
+// TestUploadInPieces: what is larger than 5 MB comes in pieces. On 1.9.6 it is then
+// never active by itself, and neither is any other build under way.
+func TestUploadInPieces(t *testing.T) {
+	large := map[string]string{"noise": noise(6 << 20)}
+	maps.Copy(large, goodSource)
+	code := archive(t, large)
+	for version, active := range map[string]bool{"1.8.1": true, "1.9.0": true, "1.9.6": false} {
+		t.Run(version, func(t *testing.T) {
+			c := newConsole(t)
+			c.a.Version = version
+			c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go"}`)
+			first := pieceRequest(t, code, 0, "")
+			status, d := c.send(first)
+			id, _ := d["$id"].(string)
+			if status != 202 || id == "" {
+				t.Fatalf("the first piece: %d %v", status, d)
+			}
+			if status, d := c.send(pieceRequest(t, code, 0, id)); status != 400 {
+				t.Errorf("the first piece again: %d %v", status, d)
+			}
+			if status, d := c.send(pieceRequest(t, code, pieceSize, "another")); status != 400 {
+				t.Errorf("the second piece of another upload: %d %v", status, d)
+			}
+			if status, d := c.send(pieceRequest(t, code, pieceSize, id)); status != 202 || d["$id"] != id {
+				t.Fatalf("the second piece: %d %v", status, d)
+			}
+			c.a.WaitForBuilds()
+			f := c.ok("GET", "/v1/functions/f", "")
+			if f["latestDeploymentStatus"] != "ready" || f["latestDeploymentId"] != id {
+				t.Errorf("the newest build is %v, %v", f["latestDeploymentId"], f["latestDeploymentStatus"])
+			}
+			if got := f["deploymentId"] == id; got != active {
+				t.Errorf("it is active: %t, want %t", got, active)
+			}
+			if !bytes.Equal(c.a.Uploaded(), code) {
+				t.Error("what arrived is not what was sent")
+			}
+		})
+	}
+}
+
+// noise is text that cannot be made smaller.
+func noise(size int) string {
+	b := make([]byte, size)
+	rand.Read(b)
+	return string(b)
+}
+
+// pieceRequest is an upload of 5 MB of code at most.
+func pieceRequest(t *testing.T, code []byte, from int, id string) *http.Request {
+	t.Helper()
+	to := min(from+pieceSize, len(code))
+	r := uploadRequest(t, code[from:to])
+	r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(code)))
+	if id != "" {
+		r.Header.Set("X-Appwrite-Id", id)
+	}
+	return r
+}
+
+// TestOrderOfBuilds: one that ends after a newer one is not made active.
+func TestOrderOfBuilds(t *testing.T) {
+	c := newConsole(t)
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go"}`)
+	older := c.upload(archive(t, goodSource))
+	newer := c.upload(archive(t, goodSource))
+	f := c.a.functions["f"]
+	f.deployments[0].status = "waiting"
+	c.a.build(f, f.deployments[0])
+	if f := c.ok("GET", "/v1/functions/f", ""); f["deploymentId"] != newer["$id"] {
+		t.Errorf("%v is active, want %v and not %v", f["deploymentId"], newer["$id"], older["$id"])
 	}
 }
 

@@ -178,12 +178,20 @@ func (a *Appwrite) activateDeployment(q *request) (reply, error) {
 	return okReply(f.model())
 }
 
-// createDeployment takes an upload in one piece, which the CLI and the SDKs make
-// of up to 5 MB. The answer goes out before the build begins.
+// pieceSize is what the CLI and the SDKs send at once of a larger upload.
+const pieceSize = 5 << 20
+
+// An upload is one of which not all pieces are there.
+type upload struct {
+	function, entrypoint string
+	activate             bool
+	received             []byte
+	size                 int
+}
+
+// createDeployment takes an upload, in one piece if it has up to 5 MB, else in
+// pieces of 5 MB in their order. The answer goes out before the build begins.
 func (a *Appwrite) createDeployment(q *request) (reply, error) {
-	if !whole(q.http.Header.Get("Content-Range")) {
-		return reply{}, invalidParam("code", "The stand-in takes no upload in several pieces.")
-	}
 	form, err := q.form()
 	if err != nil {
 		return reply{}, err
@@ -210,8 +218,57 @@ func (a *Appwrite) createDeployment(q *request) (reply, error) {
 	if !strings.HasSuffix(name, ".gz") {
 		return reply{}, &apiError{400, "storage_file_type_unsupported", "The given file extension is not supported."}
 	}
-	a.uploaded = code
-	return acceptedReply(a.deploy(f, entrypoint, code, activate).model())
+	first, size, err := piece(q.http.Header.Get("Content-Range"), len(code))
+	if err != nil {
+		return reply{}, err
+	}
+	if first == 0 && size == len(code) {
+		a.uploaded = code
+		return acceptedReply(a.deploy(f, newID(), entrypoint, code, activate).model())
+	}
+	return a.receive(f, q.http.Header.Get("X-Appwrite-Id"), first, code, upload{f.ID, entrypoint, activate, nil, size})
+}
+
+// receive takes one piece of an upload. With the first comes the deployment's id,
+// which the others have to name.
+func (a *Appwrite) receive(f *function, id string, first int, code []byte, begun upload) (reply, error) {
+	if first == 0 && id == "" {
+		id = newID()
+		a.pieces[id] = &begun
+	}
+	u := a.pieces[id]
+	last := u != nil && first+len(code) == u.size
+	if u == nil || u.function != f.ID || u.size != begun.size || first != len(u.received) || len(code) != pieceSize && !last {
+		return reply{}, &apiError{400, "storage_invalid_content_range", "Invalid content range. Please check the value of the content-range header."}
+	}
+	u.received = append(u.received, code...)
+	if !last {
+		return acceptedReply(model{"$id": id, "status": "waiting", "activate": u.activate})
+	}
+	delete(a.pieces, id)
+	a.uploaded = u.received
+	if !older(a.Version, "1.9.6") {
+		// The last piece takes activate from every deployment of the function,
+		// its own included, which is then built and ready, and never active.
+		u.activate = false
+		for _, d := range f.deployments {
+			d.activate = false
+		}
+	}
+	return acceptedReply(a.deploy(f, id, u.entrypoint, u.received, u.activate).model())
+}
+
+// piece reads a Content-Range: where the piece begins, and the size of the whole.
+func piece(contentRange string, length int) (first, size int, err error) {
+	if contentRange == "" {
+		return 0, length, nil
+	}
+	var last int
+	n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &size)
+	if err != nil || n != 3 || last-first+1 != length || last >= size {
+		return 0, 0, &apiError{400, "storage_invalid_content_range", "Invalid content range. Please check the value of the content-range header."}
+	}
+	return first, size, nil
 }
 
 // duplicateDeployment builds the code of an earlier deployment again, and makes
@@ -221,17 +278,7 @@ func (a *Appwrite) duplicateDeployment(q *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return acceptedReply(a.deploy(f, d.entrypoint, d.source, true).model())
-}
-
-// whole reports whether a Content-Range is that of all bytes, or absent.
-func whole(contentRange string) bool {
-	if contentRange == "" {
-		return true
-	}
-	var first, last, size int
-	n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &size)
-	return err == nil && n == 3 && first == 0 && last == size-1
+	return acceptedReply(a.deploy(f, newID(), d.entrypoint, d.source, true).model())
 }
 
 type form struct{ *multipart.Form }
@@ -270,16 +317,23 @@ func (f form) file(field string) (name string, content []byte, err error) {
 }
 
 // deploy begins to build code.
-func (a *Appwrite) deploy(f *function, entrypoint string, code []byte, activate bool) *deployment {
+func (a *Appwrite) deploy(f *function, id, entrypoint string, code []byte, activate bool) *deployment {
 	now := a.now()
 	d := &deployment{
-		id: newID(), function: f.ID, created: now, updated: now,
+		id: id, function: f.ID, created: now, updated: now,
 		entrypoint: entrypoint, activate: activate, status: "waiting", source: code,
 	}
 	f.deployments = append(f.deployments, d)
-	go a.build(f, d)
+	a.builds.Add(1)
+	go func() {
+		defer a.builds.Done()
+		a.build(f, d)
+	}()
 	return d
 }
+
+// WaitForBuilds returns when no build is under way and what should be active is.
+func (a *Appwrite) WaitForBuilds() { a.builds.Wait() }
 
 // build takes d from one state to the next, as Appwrite's worker does. It
 // compiles nothing.
@@ -307,7 +361,12 @@ func (a *Appwrite) build(f *function, d *deployment) {
 			return
 		}
 		d.status, d.logs = "ready", "Build finished.\n"
-		if d.activate {
+	})
+	// The worker makes a build active a moment after it is ready, and not at all if
+	// a deployment that was made later is active by then (Builds.php).
+	step(func() {
+		later := f.active != nil && !f.active.deployment.created.Before(d.created)
+		if d.status == "ready" && d.activate && !later {
 			a.activate(f, d)
 		}
 	})

@@ -303,10 +303,16 @@ func (a *Appwrite) updateVariable(q *request) (reply, error) {
 	if f.hasVariable(&v) {
 		return reply{}, alreadyExists("variable")
 	}
+	answer := v.model()
 	v.secret, v.updated = secret, a.now()
 	f.variables[i] = &v
 	f.live = false
-	return okReply(v.model())
+	updated := v.model()
+	if older(a.Version, "1.9.6") {
+		// On 1.8.1 and 1.9.0 the answer has the time of the change before.
+		updated["$updatedAt"] = answer["$updatedAt"]
+	}
+	return okReply(updated)
 }
 
 func (a *Appwrite) deleteVariable(q *request) (reply, error) {
@@ -335,9 +341,9 @@ func (r *rule) model() model {
 	}
 }
 
-// SetDomain makes domain the one under which every function's own is, such as
-// functions.localhost. A rule for a domain under it is verified at once, and
-// one for any other waits for a DNS record. Without it all are verified.
+// SetDomain makes domain the server's _APP_DOMAIN_FUNCTIONS, such as
+// functions.localhost. A function's domain must then be exactly one label below it.
+// Without it any domain will do.
 func (a *Appwrite) SetDomain(domain string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -352,11 +358,12 @@ func (a *Appwrite) createRule(q *request) (reply, error) {
 	r := q.reader()
 	r.required("domain")
 	r.required("functionId")
-	made := &rule{id: newID(), domain: r.text("domain", 255), function: r.text("functionId", maxKey), created: a.now(), status: "created"}
+	made := &rule{id: newID(), domain: r.text("domain", 255), function: r.text("functionId", maxKey), created: a.now(), status: "verified"}
 	if r.err != nil {
 		return reply{}, r.err
 	}
-	if made.domain == "" || made.domain == a.domain || strings.Contains(made.domain, "/") {
+	label, below := strings.CutSuffix(made.domain, "."+a.domain)
+	if made.domain == "" || strings.ContainsAny(made.domain, "/ ") || a.domain != "" && (!below || label == "" || strings.Contains(label, ".")) {
 		return reply{}, &apiError{400, "general_argument_invalid", "This domain name is not allowed. Please use a different domain."}
 	}
 	if a.functions[made.function] == nil {
@@ -364,9 +371,6 @@ func (a *Appwrite) createRule(q *request) (reply, error) {
 	}
 	if slices.ContainsFunc(a.rules, func(other *rule) bool { return other.domain == made.domain }) {
 		return reply{}, &apiError{409, "rule_already_exists", "Domain is already used. Please try again with a different domain."}
-	}
-	if strings.HasSuffix(made.domain, a.domain) {
-		made.status = "verified"
 	}
 	a.rules = append(a.rules, made)
 	return createdReply(made.model())

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"openruntimes/handler/handler"
+)
+
+func checkDatabase(ctx context.Context, p *project) (string, error) {
+	var found struct{ Enabled bool }
+	err := p.call(ctx, http.MethodGet, p.databasePath(), nil, &found)
+	if isStatus(err, http.StatusNotFound) {
+		return "", absent("there is no database "+p.config.DatabaseID, "Console → Databases → Create database")
+	}
+	if err == nil && !found.Enabled {
+		return "", wrong("the database is disabled: apps cannot read a payment", "Console → Databases → "+p.config.DatabaseID+" → Settings")
+	}
+	return p.config.DatabaseID, err
+}
+
+func fixDatabase(ctx context.Context, p *project) error {
+	body := map[string]any{"databaseId": p.config.DatabaseID, "name": p.config.DatabaseID, "enabled": true}
+	err := p.call(ctx, http.MethodPost, "/databases", body, nil)
+	if isStatus(err, http.StatusConflict) {
+		return p.call(ctx, http.MethodPut, p.databasePath(), body, nil)
+	}
+	return err
+}
+
+// kind is one of the two collections.
+type kind struct {
+	name string // as in appwrite.json
+	id   func(handler.Config) string
+}
+
+var (
+	payments      = kind{"payments", func(c handler.Config) string { return c.PaymentsID }}
+	disbursements = kind{"disbursements", func(c handler.Config) string { return c.DisbursementsID }}
+)
+
+func checkCollection(k kind) func(context.Context, *project) (string, error) {
+	return func(ctx context.Context, p *project) (string, error) {
+		var found struct {
+			Enabled          bool
+			DocumentSecurity bool
+			Permissions      []string `json:"$permissions"`
+		}
+		id := k.id(p.config)
+		where := "Console → Databases → " + p.config.DatabaseID + " → " + id + " → Settings"
+		err := p.call(ctx, http.MethodGet, p.collectionPath(k), nil, &found)
+		switch {
+		case isStatus(err, http.StatusNotFound):
+			return "", absent("there is no collection "+id+": nothing can be stored", "Console → Databases → "+p.config.DatabaseID+" → Create collection")
+		case err != nil:
+			return "", err
+		}
+		var problems []string
+		if len(found.Permissions) > 0 {
+			problems = append(problems, fmt.Sprintf("%s has the permissions %s: whoever they name reads, or writes, everybody's documents", id, strings.Join(found.Permissions, " ")))
+		}
+		if !found.DocumentSecurity {
+			problems = append(problems, fmt.Sprintf("documentSecurity of %s is off: no user can read a payment by its own permissions", id))
+		}
+		if !found.Enabled {
+			problems = append(problems, id+" is disabled: apps cannot read a document")
+		}
+		if len(problems) > 0 {
+			return "", wrong(strings.Join(problems, "; "), where)
+		}
+		return id, nil
+	}
+}
+
+func fixCollection(k kind) func(context.Context, *project) error {
+	return func(ctx context.Context, p *project) error {
+		body := map[string]any{"collectionId": k.id(p.config), "name": k.name, "permissions": []string{}, "documentSecurity": true, "enabled": true}
+		var found struct{ Name string }
+		if p.call(ctx, http.MethodGet, p.collectionPath(k), nil, &found) == nil {
+			body["name"] = found.Name // a PUT resets what it does not name
+		}
+		err := p.call(ctx, http.MethodPost, p.databasePath()+"/collections", body, nil)
+		if isStatus(err, http.StatusConflict) {
+			return p.call(ctx, http.MethodPut, p.collectionPath(k), body, nil)
+		}
+		return err
+	}
+}
+
+// attribute is one of a collection, as far as a document depends on it. Numbers
+// stay as they are written, since a float64 cannot hold the bounds of an integer.
+type attribute struct {
+	Key      string      `json:"key"`
+	Type     string      `json:"type"`
+	Status   string      `json:"status"`
+	Required bool        `json:"required"`
+	Array    bool        `json:"array"`
+	Size     int         `json:"size"`
+	Encrypt  bool        `json:"encrypt"`
+	Min      json.Number `json:"min"`
+	Max      json.Number `json:"max"`
+}
+
+// attributesProblem compares what there is with what there must be. fixable are
+// those that are merely missing, or of which a field can be changed with no loss.
+func attributesProblem(found, needed []attribute) (problems []string, fixable bool) {
+	fixable = true
+	unfixable := func(format string, args ...any) {
+		problems, fixable = append(problems, fmt.Sprintf(format, args...)), false
+	}
+	for _, n := range needed {
+		i := slices.IndexFunc(found, func(f attribute) bool { return f.Key == n.Key })
+		if i < 0 {
+			problems = append(problems, n.Key+" is missing")
+			continue
+		}
+		switch f := found[i]; {
+		case f.Type != n.Type || f.Array:
+			unfixable("%s is of the type %s, not %s", n.Key, f.Type, n.Type)
+		case f.Encrypt:
+			unfixable("%s is encrypted, which needs more room than there is", n.Key)
+		case f.Status != "available":
+			unfixable("%s is %s", n.Key, f.Status)
+		case f.Required && !n.Required:
+			problems = append(problems, n.Key+" is required, and not every document has it")
+		case n.Type == "string" && f.Size < n.Size:
+			problems = append(problems, fmt.Sprintf("%s holds %d characters, not %d", n.Key, f.Size, n.Size))
+		case n.Type == "integer" && (number(f.Min) > number(n.Min) || number(f.Max) < number(n.Max)):
+			problems = append(problems, fmt.Sprintf("%s is bounded from %s to %s", n.Key, f.Min, f.Max))
+		}
+	}
+	for _, f := range found {
+		if f.Required && !slices.ContainsFunc(needed, func(n attribute) bool { return n.Key == f.Key }) {
+			unfixable("%s is required, and this function does not know it", f.Key)
+		}
+	}
+	return problems, fixable
+}
+
+func number(n json.Number) int64 {
+	v, _ := strconv.ParseInt(n.String(), 10, 64)
+	return v
+}
+
+func (p *project) remoteAttributes(ctx context.Context, k kind) ([]attribute, error) {
+	var found struct{ Attributes []attribute }
+	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/attributes?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found)
+	return found.Attributes, err
+}
+
+func checkAttributes(k kind) func(context.Context, *project) (string, error) {
+	return func(ctx context.Context, p *project) (string, error) {
+		found, err := p.remoteAttributes(ctx, k)
+		if err != nil {
+			return "", err
+		}
+		problems, fixable := attributesProblem(found, p.attributes[k.name])
+		if len(problems) == 0 {
+			return fmt.Sprintf("%d", len(p.attributes[k.name])), nil
+		}
+		what := fmt.Sprintf("%s: Appwrite refuses documents of %s", strings.Join(problems, "; "), k.id(p.config))
+		if !fixable {
+			what += "; to change that column loses what is in it, so a person must decide"
+		}
+		return "", wrong(what, "Console → Databases → "+p.config.DatabaseID+" → "+k.id(p.config)+" → Attributes")
+	}
+}
+
+func fixAttributes(k kind) func(context.Context, *project) error {
+	return func(ctx context.Context, p *project) error {
+		found, err := p.remoteAttributes(ctx, k)
+		if err != nil {
+			return err
+		}
+		if _, fixable := attributesProblem(found, p.attributes[k.name]); !fixable {
+			return nil // the second look says so
+		}
+		for _, n := range p.attributes[k.name] {
+			if err := p.fixAttribute(ctx, k, n, found); err != nil {
+				return fmt.Errorf("%s: %w", n.Key, err)
+			}
+		}
+		return p.wait(ctx, "its attributes", func() (bool, error) {
+			found, err := p.remoteAttributes(ctx, k)
+			return !slices.ContainsFunc(found, func(f attribute) bool { return f.Status == "processing" }), err
+		})
+	}
+}
+
+// mendAttribute makes one that is missing, or changes what can be changed with the
+// column's data in place.
+func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found []attribute) error {
+	path := p.collectionPath(k) + "/attributes/" + n.Type
+	body := map[string]any{"key": n.Key, "required": n.Required, "default": nil}
+	if n.Type == "string" {
+		body["size"] = n.Size
+	} else {
+		body["min"], body["max"] = n.Min, n.Max
+	}
+	i := slices.IndexFunc(found, func(f attribute) bool { return f.Key == n.Key })
+	if i < 0 {
+		body["array"] = false
+		if n.Type == "string" {
+			body["encrypt"] = false
+		}
+		err := p.call(ctx, http.MethodPost, path, body, nil)
+		if isStatus(err, http.StatusConflict) {
+			return nil // made by an earlier try that broke off
+		}
+		return err
+	}
+	if problems, _ := attributesProblem(found[i:i+1], []attribute{n}); len(problems) == 0 {
+		return nil
+	}
+	if n.Type == "string" {
+		body["size"] = max(n.Size, found[i].Size)
+	}
+	return p.call(ctx, http.MethodPatch, path+"/"+n.Key, body, nil)
+}

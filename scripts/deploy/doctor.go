@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// A check is one thing that must be right before payments are settled.
+type check struct {
+	name string
+
+	// look says in a few words what it found. A *problem is something that is
+	// not right; any other error means that it could not be seen.
+	look func(context.Context, *project) (found string, err error)
+
+	// fix makes it right. Without it, only a person can.
+	fix func(context.Context, *project) error
+
+	// needs names the checks without whose subject there is nothing to look at:
+	// no attributes without their collection. A check that needs "everything"
+	// is left out as soon as anything is wrong.
+	needs []string
+}
+
+// everything in a check's needs stands for all checks before it.
+const everything = "everything"
+
+// problem is what a look found not to be right.
+type problem struct {
+	what    string // and what follows from it
+	console string // where a person mends it
+	absent  bool   // the subject of the check is not there at all
+}
+
+func (p *problem) Error() string { return p.what }
+
+// wrong returns a problem with something that is there.
+func wrong(what, console string) error { return &problem{what: what, console: console} }
+
+// absent returns the problem that something is not there, so that nothing that
+// depends on it can be looked at.
+func absent(what, console string) error { return &problem{what: what, console: console, absent: true} }
+
+// checks are in the order in which each needs those before it.
+var checks = []check{
+	{name: "server version", look: checkServer},
+	{name: "key scopes", look: checkScopes, needs: []string{everything}},
+	{name: "database", look: checkDatabase, fix: fixDatabase},
+	{name: "collection of payments", look: checkCollection(payments), fix: fixCollection(payments), needs: []string{"database"}},
+	{name: "attributes of payments", look: checkAttributes(payments), fix: fixAttributes(payments), needs: []string{"collection of payments"}},
+	{name: "collection of disbursements", look: checkCollection(disbursements), fix: fixCollection(disbursements), needs: []string{"database"}},
+	{name: "attributes of disbursements", look: checkAttributes(disbursements), fix: fixAttributes(disbursements), needs: []string{"collection of disbursements"}},
+	{name: "function", look: checkFunction, fix: fixFunction},
+	{name: "variables", look: checkVariables, fix: fixVariables, needs: []string{"function"}},
+	{name: "domain", look: checkDomain, fix: fixDomain, needs: []string{"function"}},
+	{name: "code", look: checkCode, fix: deployCode, needs: []string{"function"}},
+	{name: "health", look: checkHealth, needs: []string{everything}},
+	{name: "self-test", look: selfTest, needs: []string{everything}},
+}
+
+// result is one line of the report.
+type result struct {
+	Check  string `json:"check"`
+	Result string `json:"result"` // ok, fixed, wrong, skipped or error; at the end live
+	Found  string `json:"found,omitempty"`
+	Mend   string `json:"mend,omitempty"`
+}
+
+// report prints results for a person, or as lines of JSON.
+type report struct {
+	out    io.Writer
+	asJSON bool
+}
+
+func (r report) print(res result) {
+	if r.asJSON {
+		line, _ := json.Marshal(res)
+		fmt.Fprintf(r.out, "%s\n", line)
+		return
+	}
+	label := res.Result
+	if label == "wrong" || label == "error" {
+		label = "WRONG"
+	}
+	line := fmt.Sprintf("%-7s %s", label, res.Check)
+	if res.Found != "" {
+		line += ": " + res.Found
+	}
+	fmt.Fprintln(r.out, strings.TrimSuffix(line, "."))
+	if res.Mend != "" {
+		fmt.Fprintf(r.out, "        Mend: %s\n", res.Mend)
+	}
+}
+
+// errWrong says that the report names what is wrong.
+var errWrong = errors.New("not everything is right")
+
+// diagnose looks at everything and changes nothing. It reports everything that is
+// wrong, but nothing that only follows from something reported before: whether
+// attributes are right cannot be seen without their collection.
+func (p *project) diagnose(ctx context.Context, r report) error {
+	var wrong, unseen []string
+	for _, c := range checks {
+		if missing := c.blockedBy(wrong, unseen); missing != "" {
+			unseen = append(unseen, c.name)
+			r.print(result{Check: c.name, Result: "skipped", Found: "cannot be seen before this is mended: " + missing})
+			continue
+		}
+		found, err := c.look(ctx, p)
+		if err == nil {
+			r.print(result{Check: c.name, Result: "ok", Found: found})
+			continue
+		}
+		wrong = append(wrong, c.name)
+		var pr *problem
+		if isType(err, "general_unauthorized_scope") {
+			unseen = append(unseen, c.name)
+			r.print(result{Check: c.name, Result: "skipped", Found: "the API key lacks the scope to look at it"})
+			continue
+		}
+		if !errors.As(err, &pr) {
+			unseen = append(unseen, c.name)
+			r.print(result{Check: c.name, Result: "error", Found: err.Error()})
+			continue
+		}
+		if pr.absent {
+			unseen = append(unseen, c.name)
+		}
+		r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: c.advice(pr)})
+	}
+	if len(wrong) > 0 {
+		return errWrong
+	}
+	return nil
+}
+
+// blockedBy returns the check on which c waits: one that is wrong, for a check that
+// needs everything, else one whose subject is not there to be looked at.
+func (c check) blockedBy(wrong, unseen []string) string {
+	if slices.Contains(c.needs, everything) && len(wrong) > 0 {
+		return wrong[0]
+	}
+	for _, need := range append([]string{"server version", "key scopes"}, c.needs...) {
+		if need != c.name && slices.Contains(unseen, need) {
+			return need
+		}
+	}
+	return ""
+}
+
+// advice says how to mend a problem.
+func (c check) advice(pr *problem) string {
+	if c.fix == nil {
+		return pr.console
+	}
+	return "go run ./scripts/deploy    or " + pr.console
+}
+
+// deploy looks at everything in turn and mends what is wrong. It ends with the
+// first thing that stays wrong.
+func (p *project) deploy(ctx context.Context, r report) error {
+	for _, c := range checks {
+		found, err := c.look(ctx, p)
+		var pr *problem
+		switch {
+		case err == nil:
+			r.print(result{Check: c.name, Result: "ok", Found: found})
+			continue
+		case !errors.As(err, &pr):
+			return fmt.Errorf("%s: %w", c.name, err)
+		case c.fix == nil:
+			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
+			return errWrong
+		}
+		if err := c.fix(ctx, p); err != nil {
+			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
+			return fmt.Errorf("%s could not be mended: %w", c.name, err)
+		}
+		if _, err := c.look(ctx, p); err != nil {
+			var still *problem
+			if !errors.As(err, &still) {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			r.print(result{Check: c.name, Result: "wrong", Found: still.what, Mend: still.console})
+			return errWrong
+		}
+		r.print(result{Check: c.name, Result: "fixed", Found: pr.what})
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+func checkDomain(ctx context.Context, p *project) (string, error) {
+	var found struct {
+		Rules []struct {
+			Domain               string
+			DeploymentResourceID string `json:"deploymentResourceId"`
+			Trigger              string
+		}
+	}
+	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found); err != nil {
+		return "", err
+	}
+	given := p.get("APPWRITE_FUNCTION_DOMAIN")
+	var others []string
+	for _, r := range found.Rules {
+		// A rule that a deployment made leads to that one for ever.
+		if r.DeploymentResourceID != p.config.FunctionID || r.Trigger == "deployment" {
+			continue
+		}
+		if given == "" || given == r.Domain {
+			p.domain = r.Domain
+			return r.Domain, nil
+		}
+		others = append(others, r.Domain)
+	}
+	what := "the function has no domain: Safaricom cannot reach it"
+	if len(others) > 0 {
+		what = fmt.Sprintf("%s does not lead to the function; %s does", given, strings.Join(others, ", "))
+	}
+	return "", absent(what, p.inConsole("Domains → Add domain"))
+}
+
+func fixDomain(ctx context.Context, p *project) error {
+	domain := p.get("APPWRITE_FUNCTION_DOMAIN")
+	if domain == "" {
+		endpoint, err := url.Parse(p.config.Endpoint)
+		if err != nil {
+			return err
+		}
+		region, isCloud := strings.CutSuffix(endpoint.Hostname(), "cloud.appwrite.io")
+		if !isCloud {
+			return errors.New("set APPWRITE_FUNCTION_DOMAIN to one label before the server's _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)")
+		}
+		domain = randomHex(10) + "." + region + "appwrite.run"
+	}
+	err := p.call(ctx, http.MethodPost, "/proxy/rules/function", map[string]any{"domain": domain, "functionId": p.config.FunctionID}, nil)
+	switch {
+	case isStatus(err, http.StatusConflict):
+		return fmt.Errorf("the domain %s belongs to something else already: set APPWRITE_FUNCTION_DOMAIN to another", domain)
+	case isStatus(err, http.StatusBadRequest):
+		// Appwrite takes a function's domain only directly under its own.
+		return fmt.Errorf("the server does not take the domain %s: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)", domain)
+	}
+	return err
+}
+
+// url is an address of the function's. Only a server on this machine is asked
+// without TLS.
+func (p *project) url(path string) string {
+	scheme := "https://"
+	if strings.HasPrefix(p.domain, "127.0.0.1") || strings.HasPrefix(p.domain, "localhost") {
+		scheme = "http://"
+	}
+	return scheme + p.domain + path
+}
