@@ -21,7 +21,7 @@ func TestSchema(t *testing.T) {
 		Endpoint  *string
 		Functions []struct {
 			Path, Entrypoint, Runtime, Schedule, Commands string
-			Execute, Events, Scopes, Ignore               []string
+			Execute, Events, Scopes                       []string
 			Timeout                                       int
 			Enabled, Logging                              *bool
 			Vars                                          []struct{ Key, Value string }
@@ -51,16 +51,6 @@ func TestSchema(t *testing.T) {
 	}
 	if want := []string{"documents.read", "documents.write", "execution.write"}; !slices.Equal(f.Scopes, want) {
 		t.Errorf("scopes = %v, want %v", f.Scopes, want)
-	}
-	for _, name := range []string{".git", ".env", "*_test.go", "testdata", "scripts", "docs"} {
-		if !slices.Contains(f.Ignore, name) {
-			t.Errorf("%s would be deployed", name)
-		}
-	}
-	for _, name := range []string{"go.mod", "go.sum", "main.go", "handler", "parse"} {
-		if slices.Contains(f.Ignore, name) {
-			t.Errorf("%s would not be deployed", name)
-		}
 	}
 	for _, v := range f.Vars {
 		example, err := os.ReadFile(".env.example")

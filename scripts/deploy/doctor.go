@@ -21,6 +21,9 @@ type check struct {
 	// fix makes it right. Without it, only a person can.
 	fix func(context.Context, *project) error
 
+	// essential is a check without whose subject nothing else can be seen.
+	essential bool
+
 	// needs names the checks without whose subject there is nothing to look at:
 	// no attributes without their collection. A check that needs "everything"
 	// is left out as soon as anything is wrong.
@@ -48,8 +51,8 @@ func absent(what, console string) error { return &problem{what: what, console: c
 
 // checks are in the order in which each needs those before it.
 var checks = []check{
-	{name: "server version", look: checkServer},
-	{name: "key scopes", look: checkScopes, needs: []string{everything}},
+	{name: "server version", look: checkServer, essential: true},
+	{name: "key scopes", look: checkScopes, essential: true},
 	{name: "database", look: checkDatabase, fix: fixDatabase},
 	{name: "collection of payments", look: checkCollection(payments), fix: fixCollection(payments), needs: []string{"database"}},
 	{name: "attributes of payments", look: checkAttributes(payments), fix: fixAttributes(payments), needs: []string{"collection of payments"}},
@@ -128,10 +131,13 @@ func (p *project) diagnose(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "error", Found: err.Error()})
 			continue
 		}
+		r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: c.advice(pr)})
+		if pr.absent && c.essential {
+			break
+		}
 		if pr.absent {
 			unseen = append(unseen, c.name)
 		}
-		r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: c.advice(pr)})
 	}
 	if len(wrong) > 0 {
 		return errWrong
@@ -145,8 +151,8 @@ func (c check) blockedBy(wrong, unseen []string) string {
 	if slices.Contains(c.needs, everything) && len(wrong) > 0 {
 		return wrong[0]
 	}
-	for _, need := range append([]string{"server version", "key scopes"}, c.needs...) {
-		if need != c.name && slices.Contains(unseen, need) {
+	for _, need := range c.needs {
+		if slices.Contains(unseen, need) {
 			return need
 		}
 	}

@@ -74,6 +74,7 @@ type Appwrite struct {
 	uploaded     []byte
 	pieces       map[string]*upload // by the deployment's id
 	builds       sync.WaitGroup
+	hold         sync.RWMutex // held while no build may end
 }
 
 // Call is one request that came in.

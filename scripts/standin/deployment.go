@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	buildStep   = 20 * time.Millisecond // how long a build stays in a state
+	buildStep   = 5 * time.Millisecond // how long a build stays in a state
 	maxUnpacked = 256 << 20
 )
 
@@ -332,6 +332,12 @@ func (a *Appwrite) deploy(f *function, id, entrypoint string, code []byte, activ
 	return d
 }
 
+// HoldBuilds lets no build end until release is called.
+func (a *Appwrite) HoldBuilds() (release func()) {
+	a.hold.Lock()
+	return a.hold.Unlock
+}
+
 // WaitForBuilds returns when no build is under way and what should be active is.
 func (a *Appwrite) WaitForBuilds() { a.builds.Wait() }
 
@@ -350,6 +356,8 @@ func (a *Appwrite) build(f *function, d *deployment) {
 	}
 	step(func() { d.status = "processing" })
 	step(func() { d.status = "building" })
+	a.hold.RLock()
+	defer a.hold.RUnlock()
 	step(func() {
 		d.took = time.Since(begun)
 		err := checkSource(d.source, f.Runtime)
