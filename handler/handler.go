@@ -20,7 +20,7 @@ import (
 )
 
 // Version is that of the function, as GET /health says it.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 // maxBody bounds a callback. The largest that was ever seen has 2.2 KiB, and what
 // waits in the platform's queue must fit into about 43.

@@ -164,6 +164,9 @@ func checkAttributes(k kind) func(context.Context, *project) (string, error) {
 		if len(problems) == 0 {
 			return fmt.Sprintf("%d", len(p.attributes[k.name])), nil
 		}
+		if len(found) == 0 {
+			problems = []string{fmt.Sprintf("none of its %d attributes is there", len(p.attributes[k.name]))}
+		}
 		what := fmt.Sprintf("%s: Appwrite refuses documents of %s", strings.Join(problems, "; "), k.id(p.config))
 		if !fixable {
 			what += "; to change that column loses what is in it, so a person must decide"

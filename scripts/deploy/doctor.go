@@ -69,7 +69,7 @@ var checks = []check{
 // result is one line of the report.
 type result struct {
 	Check  string `json:"check"`
-	Result string `json:"result"` // ok, fixed, wrong, skipped or error; at the end live
+	Result string `json:"result"` // ok, made, fixed, wrong, skipped or error; at the end live
 	Found  string `json:"found,omitempty"`
 	Mend   string `json:"mend,omitempty"`
 }
@@ -187,7 +187,8 @@ func (p *project) deploy(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
 			return fmt.Errorf("%s could not be mended: %w", c.name, err)
 		}
-		if _, err := c.look(ctx, p); err != nil {
+		found, err = c.look(ctx, p)
+		if err != nil {
 			var still *problem
 			if !errors.As(err, &still) {
 				return fmt.Errorf("%s: %w", c.name, err)
@@ -195,7 +196,11 @@ func (p *project) deploy(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "wrong", Found: still.what, Mend: still.console})
 			return errWrong
 		}
-		r.print(result{Check: c.name, Result: "fixed", Found: pr.what})
+		if pr.absent {
+			r.print(result{Check: c.name, Result: "made", Found: found})
+		} else {
+			r.print(result{Check: c.name, Result: "fixed", Found: pr.what})
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -99,13 +100,14 @@ func (p *project) fetchCLI(ctx context.Context, cli []string) ([]string, error) 
 		return cli, nil
 	}
 	p.say("code: npx fetches %s, which can take a minute the first time", cli[len(cli)-1])
-	paths, err := p.run(ctx, cli[:1], []string{"--yes", "--package", cli[len(cli)-1], "-c", "node -p process.env.PATH"}, func(c *exec.Cmd) {
-		c.Env = withoutKey(os.Environ())
+	var paths strings.Builder // npm's notices go to standard error
+	said, err := p.run(ctx, cli[:1], []string{"--yes", "--package", cli[len(cli)-1], "-c", "node -p process.env.PATH"}, func(c *exec.Cmd) {
+		c.Env, c.Stdout = withoutKey(os.Environ()), &paths
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, paths)
+		return nil, fmt.Errorf("%w\n%s", err, said)
 	}
-	for _, dir := range filepath.SplitList(lastLine(paths)) {
+	for _, dir := range filepath.SplitList(strings.TrimSpace(paths.String())) {
 		if path, err := exec.LookPath(filepath.Join(dir, "appwrite")); err == nil {
 			return []string{path}, nil
 		}
@@ -113,27 +115,24 @@ func (p *project) fetchCLI(ctx context.Context, cli []string) ([]string, error) 
 	return nil, fmt.Errorf("npx fetched %s, and there is no appwrite in it", cli[len(cli)-1])
 }
 
-// lastLine is what a command says after whatever npm has to say before.
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// run runs a command, and ends it with ctx. It returns all that the command said.
+// run runs a command, and ends it with ctx. It returns all that the command said,
+// but for what configure sends elsewhere.
 func (p *project) run(ctx context.Context, command, arguments []string, configure func(*exec.Cmd)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], arguments...)...)
 	c.WaitDelay = 5 * time.Second // for its children, which may hold the pipe
+	var said bytes.Buffer
+	c.Stdout, c.Stderr = &said, &said
 	configure(c)
-	output, err := c.CombinedOutput()
-	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return string(output), fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+	err := c.Run()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
 	}
-	return string(output), nil
+	if err != nil {
+		err = fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+	}
+	return said.String(), err
 }
 
 // withoutKey takes the API key out of an environment: neither npm nor the CLI has

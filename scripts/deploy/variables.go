@@ -104,17 +104,20 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	}
 	console := p.inConsole("Settings → Variables, then redeploy")
 	wanted := p.wantedVariables(remote)
-	var problems, secrets []string
+	var problems, secrets, missing []string
 	for _, v := range wanted {
 		r, there := find(remote, v.Key)
 		switch {
 		case !there:
-			problems = append(problems, v.Key+" is missing: callbacks can only be queued")
+			missing = append(missing, v.Key)
 		case r.Secret:
 			secrets = append(secrets, v.Key)
 		case r.Value != v.Value:
 			problems = append(problems, v.Key+" is not what was given")
 		}
+	}
+	if len(missing) > 0 {
+		problems = append(problems, "missing, without which callbacks can only be queued: "+strings.Join(missing, ", "))
 	}
 	f, err := p.function(ctx)
 	if err != nil {
