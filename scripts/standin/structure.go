@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// errNUL is what PostgreSQL makes of a NUL in a string, a 500; MariaDB would
-// store it.
-var errNUL = errors.New("NUL in a string")
+// errNUL is what a NUL in a list of strings comes to, a 500. Nobody has looked what
+// the databases make of it.
+var errNUL = errors.New("NUL in a list of strings")
 
 // A database is one of the schema's databases.
 type database struct {
@@ -36,6 +36,7 @@ type collection struct {
 	// replaced by another.
 	documents map[string]*Document // by lower-cased id
 	order     []*Document          // by creation
+	cached    map[string]*Document // what was last read, by lower-cased id; see Appwrite.CachedRow
 	sequence  int
 }
 
@@ -217,6 +218,9 @@ func (at attribute) check(v any) error {
 		if err := at.checkOne(fmt.Sprintf("%s['%d']", at.Key, i), v); err != nil {
 			return err
 		}
+		if s, ok := v.(string); ok && strings.Contains(s, "\x00") {
+			return errNUL
+		}
 	}
 	return nil
 }
@@ -229,9 +233,6 @@ func (at attribute) checkOne(name string, v any) error {
 		s, ok := v.(string)
 		if !ok || utf8.RuneCountInString(s) > at.Size {
 			return invalidStructure(`Attribute "%s" has invalid type. Value must be a valid string and no longer than %d chars`, name, at.Size)
-		}
-		if strings.Contains(s, "\x00") {
-			return errNUL
 		}
 	case "integer":
 		n, ok := v.(int64)
