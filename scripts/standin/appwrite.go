@@ -54,6 +54,11 @@ type Appwrite struct {
 	// it, and on newer servers always, the row is the one that stands.
 	CachedRow bool
 
+	// RunsTwice makes 1.9.6 do what it may do to executions that are due in
+	// one minute: its scheduler crashes on them, and on its return all run
+	// once more. Seen: nothing was lost, many ran twice.
+	RunsTwice bool
+
 	// StringSequence sends $sequence as a string whatever response format
 	// the caller asked for, which breaks the models of older SDKs.
 	StringSequence bool
@@ -69,6 +74,7 @@ type Appwrite struct {
 	mu           sync.Mutex // guards what follows, and the documents
 	databaseDown bool
 	queue        []Execution // waiting
+	lastDue      time.Time   // when the last of them was due
 	ran          []Execution
 
 	keys     map[string][]string
