@@ -185,6 +185,9 @@ func with(attribute string) string {
 // created is the body of a create request.
 func created(data string) string { return `{"documentId":"{id}","data":` + data + `}` }
 
+// own is the query for the row's own document.
+const own = `{"method":"equal","attribute":"$id","values":["{id}"]}`
+
 // withQueries is the path of a list. The ids in it are still to come.
 func withQueries(queries ...string) string {
 	values := url.Values{"queries[]": queries}
@@ -408,10 +411,26 @@ var conformance = []conformanceRow{
 
 	// Lists.
 	{name: "list", method: "GET", path: "/documents", status: 200},
-	{name: "list with queries", seed: minimal, method: "GET", path: withQueries(`{"method":"equal","attribute":"$id","values":["{id}"]}`, `{"method":"limit","values":[1]}`), status: 200, want: map[string]any{"total": 1.0}},
-	{name: "list with total=false", seed: minimal, method: "GET", path: withQueries(`{"method":"equal","attribute":"$id","values":["{id}"]}`) + `&total=false`, status: 200, want: map[string]any{"total": 1.0},
+	{name: "list with queries", seed: minimal, method: "GET", path: withQueries(own, `{"method":"limit","values":[1]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list with total=false", seed: minimal, method: "GET", path: withQueries(own) + `&total=false`, status: 200, want: map[string]any{"total": 1.0},
 		on: map[string]answer{"1.9.0": {200, "", map[string]any{"total": 0.0}}}},
-	{name: "list with total=0", seed: minimal, method: "GET", path: withQueries(`{"method":"equal","attribute":"$id","values":["{id}"]}`) + `&total=0`, status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list with total=0", seed: minimal, method: "GET", path: withQueries(own) + `&total=0`, status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list of several ids", seed: minimal, method: "GET", path: withQueries(`{"method":"equal","attribute":"$id","values":["nope","{id}"]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list less than", seed: paid, method: "GET", path: withQueries(own, `{"method":"lessThan","attribute":"amount","values":[2]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list less than leaves out its equal", seed: paid, method: "GET", path: withQueries(own, `{"method":"lessThan","attribute":"amount","values":[1]}`), status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list less than leaves out null", seed: minimal, method: "GET", path: withQueries(own, `{"method":"lessThan","attribute":"amount","values":[2]}`), status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list greater than", seed: paid, method: "GET", path: withQueries(own, `{"method":"greaterThan","attribute":"amount","values":[0]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list greater than leaves out its equal", seed: paid, method: "GET", path: withQueries(own, `{"method":"greaterThan","attribute":"amount","values":[1]}`), status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list null", seed: minimal, method: "GET", path: withQueries(own, `{"method":"isNull","attribute":"amount"}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list null leaves out a value", seed: paid, method: "GET", path: withQueries(own, `{"method":"isNull","attribute":"amount"}`), status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list created after", seed: minimal, method: "GET", path: withQueries(own, `{"method":"greaterThan","attribute":"$createdAt","values":["2001-01-01T00:00:00.000Z"]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list created in future", seed: minimal, method: "GET", path: withQueries(own, `{"method":"greaterThan","attribute":"$createdAt","values":["2999-01-01T03:00:00+03:00"]}`), status: 200, want: map[string]any{"total": 0.0}},
+	{name: "list created after no date", method: "GET", path: withQueries(`{"method":"greaterThan","attribute":"$createdAt","values":["soon"]}`), status: 400, kind: "general_query_invalid"},
+	{name: "list less than unknown attribute", method: "GET", path: withQueries(`{"method":"lessThan","attribute":"x","values":[1]}`), status: 400, kind: "general_query_invalid"},
+	{name: "list less than two", method: "GET", path: withQueries(`{"method":"lessThan","attribute":"amount","values":[1,2]}`), status: 400, kind: "general_query_invalid"},
+	{name: "list a bad selection", method: "GET", path: withQueries(`{"method":"select","values":["x"]}`), status: 400, kind: "general_query_invalid"},
+	{name: "list by unknown order", method: "GET", path: withQueries(`{"method":"orderAsc","attribute":"x"}`), status: 400, kind: "general_query_invalid"},
+	{name: "list after a cursor that is last", seed: paid, method: "GET", path: withQueries(own, `{"method":"cursorAfter","values":["{id}"]}`), status: 200, want: map[string]any{"total": 1.0}},
 	{name: "list with a bad query", method: "GET", path: "/documents?queries%5B%5D=x", status: 400, kind: "general_query_invalid"},
 	{name: "list by unknown attribute", method: "GET", path: withQueries(`{"method":"equal","attribute":"x","values":[1]}`), status: 400, kind: "general_query_invalid"},
 	{name: "list with limit 0", method: "GET", path: withQueries(`{"method":"limit","values":[0]}`), status: 400, kind: "general_query_invalid"},

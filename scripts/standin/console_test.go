@@ -186,7 +186,7 @@ func TestConsole(t *testing.T) {
 		{"POST", in + "/attributes/string", `{"key":"t","size":9,"required":true,"default":"x"}`, 400, "attribute_default_unsupported"},
 		{"POST", in + "/attributes/string", `{"key":"t","size":1,"required":false,"default":"xx"}`, 400, "attribute_value_invalid"},
 		{"POST", in + "/attributes/integer", `{"key":"t","required":false,"min":2,"max":1}`, 400, "attribute_value_invalid"},
-		{"POST", in + "/attributes/datetime", `{"key":"t","required":false}`, 400, "general_argument_invalid"},
+		{"POST", in + "/attributes/point", `{"key":"t","required":false}`, 400, "general_argument_invalid"},
 		{"POST", in + "/attributes/boolean", `{"key":"b","required":false}`, 202, ""},
 		{"POST", in + "/attributes/float", `{"key":"x","required":false,"min":0}`, 202, ""},
 		{"PATCH", in + "/attributes/integer/s", `{"required":true,"default":null}`, 400, "attribute_type_invalid"},

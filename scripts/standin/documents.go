@@ -20,7 +20,7 @@ type Document struct {
 	Permissions          []string
 
 	// Data has every attribute of the collection, nil where it is not set.
-	// Integers are int64.
+	// Integers are int64, dates the text that is answered.
 	Data map[string]any
 }
 
@@ -355,10 +355,22 @@ func (a *Appwrite) list(q *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	selected, err := c.selection(queries)
+	if err != nil {
+		return reply{}, err
+	}
 	if total, err = a.totalParam(q.http.URL.Query().Get("total"), total); err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: a.renderList(q, c, page, total)}, nil
+	body := a.renderList(q, c, page, total)
+	if selected != nil {
+		for _, d := range body["documents"].([]any) {
+			maps.DeleteFunc(d.(map[string]any), func(key string, _ any) bool {
+				return !selected[key] && !strings.HasPrefix(key, "$")
+			})
+		}
+	}
+	return reply{status: http.StatusOK, body: body}, nil
 }
 
 // totalParam is the total that is shown to who sent that parameter. The text
@@ -523,6 +535,7 @@ func (a *Appwrite) fill(c *collection, d *Document, data map[string]any, by call
 	d.CreatedAt = a.now()
 	d.UpdatedAt = d.CreatedAt
 	dates.apply(d)
+	c.encodeDates(data, d.CreatedAt)
 	d.Data = c.row(data, true)
 	return c.check(d.Data)
 }
@@ -537,6 +550,7 @@ func (a *Appwrite) merge(c *collection, old *Document, data map[string]any, perm
 	if data, err = c.operate(old.Data, data); err != nil {
 		return nil, err
 	}
+	c.encodeDates(data, a.now())
 	d := *old
 	d.Permissions = permissions
 	d.Data = maps.Clone(old.Data)
@@ -595,6 +609,24 @@ func split(data map[string]any, by caller) (map[string]any, dates, error) {
 }
 
 const timeLayout = "2006-01-02T15:04:05.000-07:00"
+
+// encodeDates gives the dates in data the form in which they are stored. The
+// empty text is now, as it is to PHP. What is no date stays, for check to refuse.
+func (c *collection) encodeDates(data map[string]any, now time.Time) {
+	for _, at := range c.attributes {
+		s, ok := data[at.Key].(string)
+		if !ok || at.Type != "datetime" {
+			continue
+		}
+		t, err := now, error(nil)
+		if s != "" {
+			t, err = parseTime(s)
+		}
+		if err == nil {
+			data[at.Key] = formatTime(t.UTC())
+		}
+	}
+}
 
 // parseTime takes a small part of what PHP does.
 func parseTime(s string) (time.Time, error) {
@@ -700,8 +732,8 @@ func (a *Appwrite) render(q *request, c *collection, d *Document) map[string]any
 	body := maps.Clone(d.Data)
 	body["$id"] = d.ID
 	body["$sequence"] = a.sequence(q.http, d.Sequence)
-	body["$createdAt"] = d.CreatedAt.Format(timeLayout)
-	body["$updatedAt"] = d.UpdatedAt.Format(timeLayout)
+	body["$createdAt"] = formatTime(d.CreatedAt)
+	body["$updatedAt"] = formatTime(d.UpdatedAt)
 	body["$permissions"] = d.Permissions
 	body["$databaseId"] = c.database
 	body["$collectionId"] = c.id

@@ -150,6 +150,10 @@ func readSchema(schema []byte) (map[string]*database, error) {
 func (at attribute) known() error {
 	switch at.Type {
 	case "string", "integer", "double", "boolean":
+	case "datetime":
+		if at.Array || at.Default != nil {
+			return fmt.Errorf("attribute %q: a list of dates or a default is not supported", at.Key)
+		}
 	default:
 		return fmt.Errorf("attribute %q: unknown type %q", at.Key, at.Type)
 	}
@@ -249,6 +253,11 @@ func (at attribute) checkOne(name string, v any) error {
 		}
 		if !ok || math.IsInf(f, 0) || at.Min != nil && f < *at.Min || at.Max != nil && f > *at.Max {
 			return invalidStructure(`Attribute "%s" has invalid format. Value must be a valid float in its range`, name)
+		}
+	case "datetime":
+		s, _ := v.(string)
+		if _, err := time.Parse(timeLayout, s); err != nil {
+			return invalidStructure(`Attribute "%s" has invalid type. Value must be valid date`, name)
 		}
 	case "boolean":
 		if _, ok := v.(bool); !ok {
