@@ -3,8 +3,8 @@
 // Go runtime does around a function.
 //
 // Both are meant to be as strict as the real thing. Where Appwrite's versions
-// differ, [Appwrite.Version] decides, and the conformance table has been sent to
-// real servers of each of the [Versions]; where databases differ, or nobody
+// differ, [Appwrite.Version] decides: most of the conformance table was sent to
+// real servers of each of the [Versions]. Where databases differ, or nobody
 // looked, the stand-in does what is harder on the caller. Messages are only
 // close, since their wording changes with every release.
 package standin

@@ -101,7 +101,9 @@ func (c *collection) search(documents []*Document, queries []query, limit int) (
 		}
 	}
 	total = min(len(documents), maxTotal)
-	slices.SortStableFunc(documents, by.compare)
+	if len(by) > 0 {
+		slices.SortFunc(documents, by.compare)
+	}
 	if cursor != "" {
 		if documents, err = c.after(cursor, documents, by); err != nil {
 			return nil, 0, err
@@ -116,14 +118,16 @@ func (c *collection) filter(documents []*Document, q query) ([]*Document, error)
 	if err := c.checkAttribute(q.attribute); err != nil {
 		return nil, err
 	}
-	values := make([]any, len(q.values))
-	for i, v := range q.values {
+	var value any // the last, which is the only one where the order counts
+	wanted := map[any]bool{}
+	for _, v := range q.values {
 		var err error
-		if values[i], err = c.comparable(q.attribute, v); err != nil {
+		if value, err = c.queryValue(q.attribute, v); err != nil {
 			return nil, err
 		}
+		wanted[value] = true
 	}
-	switch n := len(values); {
+	switch n := len(q.values); {
 	case q.method == "equal" && n == 0, (q.method == "lessThan" || q.method == "greaterThan") && n != 1:
 		return nil, invalidQuery(q.method + " queries require another number of values.")
 	}
@@ -131,19 +135,19 @@ func (c *collection) filter(documents []*Document, q query) ([]*Document, error)
 		v := d.value(q.attribute)
 		switch q.method {
 		case "equal":
-			return !slices.Contains(values, v)
+			return !wanted[v]
 		case "isNull":
 			return v != nil
 		case "lessThan":
-			return v == nil || compare(v, values[0]) >= 0
+			return v == nil || compare(v, value) >= 0
 		default:
-			return compare(v, values[0]) <= 0 // null is before everything
+			return compare(v, value) <= 0 // null is before everything
 		}
 	}), nil
 }
 
-// comparable is a query's value in the form that the attribute's values have.
-func (c *collection) comparable(attribute string, v any) (any, error) {
+// queryValue is a query's value in the form that the attribute's values have.
+func (c *collection) queryValue(attribute string, v any) (any, error) {
 	invalid := invalidQuery("Query value is invalid for attribute \"" + attribute + "\"")
 	at, ok := c.attribute(attribute)
 	text, isText := v.(string)
