@@ -44,6 +44,13 @@ func newWorld(t testing.TB) *world {
 	return &world{m, t}
 }
 
+// newWorldOn starts one whose platform is that release of Appwrite.
+func newWorldOn(t testing.TB, version string) *world {
+	w := newWorld(t)
+	w.SetVersion(version)
+	return w
+}
+
 // reply is what the sender got.
 type reply struct {
 	status int
@@ -137,15 +144,17 @@ func payloads(t testing.TB) []string {
 	return names
 }
 
-// TestGolden posts each payload to an empty database and compares all that came
-// of it: the reply, the document, who may read it, and what was logged.
+// TestGolden posts each payload to an empty database of each release and compares
+// all that came of it: the reply, the document, who may read it, and what was logged.
 func TestGolden(t *testing.T) {
 	for _, name := range payloads(t) {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			r := w.postFile(name)
-			compareGolden(t, name, "POST "+target(name)+"?uid=amina\n"+w.describe(r))
-		})
+		for _, version := range standin.Versions {
+			t.Run(version+"/"+name, func(t *testing.T) {
+				w := newWorldOn(t, version)
+				r := w.postFile(name)
+				compareGolden(t, name, "POST "+target(name)+"?uid=amina\n"+w.describe(r))
+			})
+		}
 	}
 }
 
@@ -219,7 +228,8 @@ func TestPayloadList(t *testing.T) {
 	}
 }
 
-// TestSequences posts payloads that belong together, one after another.
+// TestSequences posts payloads that belong together, one after another, on each
+// release.
 func TestSequences(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -250,41 +260,43 @@ func TestSequences(t *testing.T) {
 		{"B2C paid after unknown", "b2c/unknown-17-internal b2c/paid-after-17", "SUCCESS:0:*:user:amina", "create get replace", "replaced", ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
-			var calls string
-			var logs, errors []string
-			for _, name := range strings.Fields(tt.posts) {
-				if r := w.postFile(name + ".json"); r.status != 200 || r.body != acceptedBody {
-					t.Errorf("%s: %d %s, want 200 %s", name, r.status, r.body, acceptedBody)
+		for _, version := range standin.Versions {
+			t.Run(version+"/"+tt.name, func(t *testing.T) {
+				w := newWorldOn(t, version)
+				var calls string
+				var logs, errors []string
+				for _, name := range strings.Fields(tt.posts) {
+					if r := w.postFile(name + ".json"); r.status != 200 || r.body != acceptedBody {
+						t.Errorf("%s: %d %s, want 200 %s", name, r.status, r.body, acceptedBody)
+					}
+					calls = w.operations()
+					logs, errors = w.Logged()
 				}
-				calls = w.operations()
-				logs, errors = w.Logged()
-			}
-			if !strings.Contains(logs[0], " outcome="+tt.did+" attempt=0 calls="+fmt.Sprint(len(strings.Fields(calls)))+" ms=") {
-				t.Errorf("log = %q, want the outcome %s", logs, tt.did)
-			}
-			if complaint := strings.Join(errors, "\n"); !strings.HasPrefix(complaint, tt.error) || (complaint == "") != (tt.error == "") {
-				t.Errorf("error log = %q, want %q", complaint, tt.error)
-			}
-			if calls != tt.calls {
-				t.Errorf("the last delivery took the calls %q, want %q", calls, tt.calls)
-			}
-			var got []string
-			for _, d := range w.stored() {
-				readers := strings.NewReplacer(`read("`, "", `")`, "").Replace(strings.Join(d.Permissions, ","))
-				if readers == "" {
-					readers = "nobody"
+				if !strings.Contains(logs[0], " outcome="+tt.did+" attempt=0 calls="+fmt.Sprint(len(strings.Fields(calls)))+" ms=") {
+					t.Errorf("log = %q, want the outcome %s", logs, tt.did)
 				}
-				got = append(got, fmt.Sprintf("%v:%v:%v:%v:%s", d.Data["status"], d.Data["resultCode"], d.Data["receipt"], d.Data["amount"], readers))
-			}
-			wants := strings.Fields(tt.want)
-			for i := range max(len(got), len(wants)) {
-				if len(got) != len(wants) || !regexp.MustCompile("^"+strings.ReplaceAll(wants[i], "*", ".+:[1-9][0-9]*")+"$").MatchString(got[i]) {
-					t.Fatalf("documents = %v, want %v", got, wants)
+				if complaint := strings.Join(errors, "\n"); !strings.HasPrefix(complaint, tt.error) || (complaint == "") != (tt.error == "") {
+					t.Errorf("error log = %q, want %q", complaint, tt.error)
 				}
-			}
-		})
+				if calls != tt.calls {
+					t.Errorf("the last delivery took the calls %q, want %q", calls, tt.calls)
+				}
+				var got []string
+				for _, d := range w.stored() {
+					readers := strings.NewReplacer(`read("`, "", `")`, "").Replace(strings.Join(d.Permissions, ","))
+					if readers == "" {
+						readers = "nobody"
+					}
+					got = append(got, fmt.Sprintf("%v:%v:%v:%v:%s", d.Data["status"], d.Data["resultCode"], d.Data["receipt"], d.Data["amount"], readers))
+				}
+				wants := strings.Fields(tt.want)
+				for i := range max(len(got), len(wants)) {
+					if len(got) != len(wants) || !regexp.MustCompile("^"+strings.ReplaceAll(wants[i], "*", ".+:[1-9][0-9]*")+"$").MatchString(got[i]) {
+						t.Fatalf("documents = %v, want %v", got, wants)
+					}
+				}
+			})
+		}
 	}
 }
 

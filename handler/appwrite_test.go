@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"openruntimes/handler/parse"
+	"openruntimes/handler/scripts/standin"
 )
 
 // wire is a server that records what reaches it and answers the same always.
@@ -187,6 +188,44 @@ func TestConflicts(t *testing.T) {
 	}
 	if _, err := w.store().get(context.Background(), parse.Payment, "x"); err == nil || err.Error() != "get: 409 document_already_exists" {
 		t.Errorf("get = %v, want the status and the type", err)
+	}
+}
+
+// TestCachedRow: from 1.9.5 the second of two who have read the same is refused. An
+// older server may let it through, over what the first one wrote: a limit that the
+// function cannot mend.
+func TestCachedRow(t *testing.T) {
+	for version, want := range map[string]struct {
+		err    error
+		status string
+	}{
+		"1.8.1": {nil, "FAILED"},
+		"1.9.0": {nil, "FAILED"},
+		"1.9.6": {errChanged, "SUCCESS"},
+	} {
+		t.Run(version, func(t *testing.T) {
+			w := newWorld(t)
+			w.SetVersion(version)
+			w.Appwrite.CachedRow = true
+			store := &appwrite{config: &w.config, key: standin.FunctionKey}
+			ctx := context.Background()
+			if err := store.create(ctx, said(parse.Timeout, 1037, "", 0)); err != nil {
+				t.Fatal(err)
+			}
+			have, err := store.get(ctx, parse.Payment, "ws_CO_1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.replace(ctx, payment(), have.updatedAt); err != nil {
+				t.Errorf("the first replacement = %v, want none", err)
+			}
+			if err := store.replace(ctx, said(parse.Failed, 1, "", 0), have.updatedAt); !errors.Is(err, want.err) {
+				t.Errorf("the second replacement = %v, want %v", err, want.err)
+			}
+			if got := w.status(); got != want.status {
+				t.Errorf("the document says %s, want %s", got, want.status)
+			}
+		})
 	}
 }
 

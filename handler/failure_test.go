@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -247,9 +248,9 @@ func TestUnsettledFits(t *testing.T) {
 // TestRun lets one verdict fail for weeks: three runs of attempts, 25 in all, an
 // UNSETTLED line at the end of each, and every request the same but for its
 // attempt.
-func TestRun(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+func TestRun(t *testing.T) { onVersions(t, testRun) }
+
+func testRun(t *testing.T, w *world) {
 	w.Appwrite.Inject(standin.Fault{Operation: "create", Reply: standin.Status(401, "general_unauthorized_scope", "x")})
 	start := w.Clock.Now()
 	body := payload(t, "b2c/paid")
@@ -285,9 +286,9 @@ func TestRun(t *testing.T) {
 }
 
 // TestRedelivery: what comes out of the queue follows the same rules.
-func TestRedelivery(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+func TestRedelivery(t *testing.T) { onVersions(t, testRedelivery) }
+
+func testRedelivery(t *testing.T, w *world) {
 	for _, attempt := range []int{1, 8, 14, 25} {
 		if got := w.post(fmt.Sprintf("/b2c/result?attempt=%d&uid=amina", attempt), payload(t, "b2c/paid")); got != 200 {
 			t.Errorf("attempt %d: %d, want 200", attempt, got)
@@ -444,7 +445,7 @@ func TestQueueByVersion(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]int{"1.8.1": 503, "1.9.0": 503, "1.9.6": 503, "1.9.7": 200, "2.0.0": 200} {
 		w := newWorld(t)
-		w.Appwrite.Version = version
+		w.SetVersion(version)
 		w.Appwrite.SetDatabaseDown(true)
 		got := w.send("b2c/paid")
 		_, errors := w.Logged()
@@ -464,7 +465,7 @@ func TestQueueByVersion(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Appwrite.Version = "1.8.1"
+	w.SetVersion("1.8.1")
 	w.config.PaymentsID = "gone"
 	w.send("stk/paid")
 	w.Clock.MoveTo(w.Appwrite.Waiting()[0].ScheduledAt.Add(-time.Second))
@@ -484,9 +485,9 @@ func TestRestart(t *testing.T) {
 
 // TestManyAtOnce posts a timeout and its success many times at the same moment,
 // while every third call breaks: the success stands, once.
-func TestManyAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+func TestManyAtOnce(t *testing.T) { onVersions(t, testManyAtOnce) }
+
+func testManyAtOnce(t *testing.T, w *world) {
 	for range 10 {
 		w.Appwrite.Inject(standin.Fault{Operation: "create", Times: 1, After: true, Reply: standin.Hangup()})
 		w.Appwrite.Inject(standin.Fault{Operation: "replace", Times: 1, After: true, Reply: standin.HTML(502)})
@@ -517,19 +518,85 @@ func TestManyAtOnce(t *testing.T) {
 // TestNoKey: without a key of the platform's nothing can be stored or queued, and
 // nothing is called accepted.
 func TestNoKey(t *testing.T) {
-	t.Parallel()
 	for key, want := range map[string]string{
-		"":                 "create: 401 user_unauthorized", // a guest may queue, not write
-		"foreign_key":      "create: 401 user_unauthorized",
-		"standard_unknown": "create: 401 user_unauthorized; queue: 401 user_unauthorized",
+		"":                  "create: 401 user_unauthorized", // a guest may queue, not write
+		"foreign_key":       "create: 401 user_unauthorized",
+		"ephemeral_expired": "create: 401 user_unauthorized", // the function's own, too old or garbled
+		"dynamic_expired":   "create: 401 user_unauthorized", // the same, up to 1.9.0
+		"standard_unknown":  "create: 401 user_unauthorized; queue: 401 user_unauthorized",
 	} {
-		w := newWorld(t)
-		w.Runtime.Key = key
-		got := w.send("stk/paid")
-		_, errors := w.Logged()
-		if refused := strings.Contains(want, "queue"); (got == 503) != refused || !strings.Contains(errors[len(errors)-1], fmt.Sprintf("error=%q", want)) {
-			t.Errorf("with the key %q: %d and error log %q, want %q", key, got, errors, want)
+		t.Run(key, func(t *testing.T) {
+			onVersions(t, func(t *testing.T, w *world) {
+				w.Runtime.Key = key
+				got := w.send("stk/paid")
+				_, errors := w.Logged()
+				if refused := strings.Contains(want, "queue"); (got == 503) != refused {
+					t.Errorf("reply %d, want 503: %t", got, refused)
+				}
+				if last := errors[len(errors)-1]; !strings.Contains(last, fmt.Sprintf("error=%q", want)) {
+					t.Errorf("error log = %q, want %q", last, want)
+				}
+			})
+		})
+	}
+}
+
+// TestForgedKey: anybody may have the function run with a key of his own, which
+// stands before the platform's. It opens nothing, and what he posts is kept.
+func TestForgedKey(t *testing.T) {
+	onVersions(t, func(t *testing.T, w *world) {
+		execution, err := json.Marshal(map[string]any{
+			"async": true, "path": target("stk/paid"), "body": payload(t, "stk/paid"),
+			"headers":     map[string]string{"X-Appwrite-Key": "foreign_key"},
+			"scheduledAt": w.Clock.Now().Truncate(time.Minute).Add(2 * time.Minute),
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+		req, err := http.NewRequest("POST", w.AppwriteURL+"/functions/"+standin.FunctionID+"/executions", bytes.NewReader(execution))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Appwrite-Project", standin.ProjectID)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted {
+			t.Fatalf("a guest's execution: %d, want 202", resp.StatusCode)
+		}
+		w.later(2 * time.Minute)
+		if _, errors := w.Logged(); len(w.stored()) != 0 || len(errors) != 1 || !strings.Contains(errors[0], `error="create: 401 user_unauthorized"`) {
+			t.Errorf("with the forged key: %d documents, error log %q; want none, and the refusal", len(w.stored()), errors)
+		}
+		w.later(3 * time.Minute)
+		if got := w.status(); got != "SUCCESS" {
+			t.Errorf("after the redelivery the document says %s, want SUCCESS", got)
+		}
+	})
+}
+
+// TestRunsTwice: on 1.9.6 executions that are due in one minute may all run once
+// more. Each verdict is settled once all the same.
+func TestRunsTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.RunsTwice = true
+	w.config.PaymentsID = "gone"
+	for i := range 3 {
+		w.post("/callback?uid=amina", strings.Replace(payload(t, "stk/paid"), "ws_CO_", fmt.Sprintf("ws_CO_%d", i), 1))
+	}
+	w.later(3 * time.Minute) // the first attempts, in vain
+	w.Logged()
+	w.config.PaymentsID = "payments"
+	w.later(30 * day)
+	if documents, events := len(w.stored()), len(w.Appwrite.Events()); documents != 3 || events != 3 {
+		t.Errorf("%d documents after %d events, want 3 of each", documents, events)
+	}
+	if _, errors := w.Logged(); len(errors) != 0 {
+		t.Errorf("error log = %q, want nothing", errors)
 	}
 }
 

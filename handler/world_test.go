@@ -67,6 +67,18 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// onVersions runs a test against each release of Appwrite that the stand-in knows.
+func onVersions(t *testing.T, test func(*testing.T, *world)) {
+	for _, version := range standin.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.SetVersion(version)
+			test(t, w)
+		})
+	}
+}
+
 // payload reads one of testdata.
 func payload(t testing.TB, name string) string {
 	t.Helper()

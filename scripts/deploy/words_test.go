@@ -28,11 +28,9 @@ func TestWords(t *testing.T) {
 		change func(*cloud) // of an empty project
 		want   string       // all that is printed, with URL for the endpoint
 	}{
-		{"no /v1, a page", func(c *cloud) { c.Inject(standin.Fault{Operation: "version", Reply: standin.HTML(404)}) },
-			"WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
-		{"no /v1, JSON", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "version", Reply: standin.Status(404, "general_route_not_found", "x")})
-		}, "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
+		{"no /v1 on 1.9.6", withoutV1("1.9.6"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
+		{"no /v1 on 1.9.0", withoutV1("1.9.0"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
+		{"no /v1 on 1.8.1", withoutV1("1.8.1"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
 		{"a proxy's page", func(c *cloud) { c.Inject(standin.Fault{Operation: "version", Reply: standin.HTML(200)}) },
 			"WRONG   server version: URL is not Appwrite's endpoint: it says no version\n" + endpoint},
 		{"another API", func(c *cloud) {
@@ -291,5 +289,13 @@ func TestNoCLI(t *testing.T) {
 				t.Errorf("it made %d calls first", n)
 			}
 		})
+	}
+}
+
+// withoutV1 takes the end off the endpoint of a server of that version.
+func withoutV1(version string) func(*cloud) {
+	return func(c *cloud) {
+		c.Version = version
+		c.env["APPWRITE_ENDPOINT"] = strings.TrimSuffix(c.env["APPWRITE_ENDPOINT"], "/v1")
 	}
 }

@@ -3,10 +3,10 @@
 // Go runtime does around a function.
 //
 // Both are meant to be as strict as the real thing. Where Appwrite's versions
-// or databases differ, the stand-in does what is harder on the caller, so that
-// what it takes, a real server takes as well. Statuses and error types are
-// those of Appwrite 1.8.1 to 1.9.6; messages are only close, since their
-// wording changes with every release.
+// differ, [Appwrite.Version] decides: most of the conformance table was sent to
+// real servers of each of the [Versions]. Where databases differ, or nobody
+// looked, the stand-in does what is harder on the caller. Messages are only
+// close, since their wording changes with every release.
 package standin
 
 import (
@@ -17,7 +17,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +28,10 @@ import (
 // ProjectID is the one project that an [Appwrite] has.
 const ProjectID = "standin"
 
-// defaultVersion is the newest release that the stand-in was compared with.
+// Versions are the releases that the stand-in was compared with, oldest first.
+var Versions = [...]string{"1.8.1", "1.9.0", "1.9.6"}
+
+// defaultVersion is the newest of them.
 const defaultVersion = "1.9.6"
 
 // maxBody is what Appwrite's HTTP server takes.
@@ -39,12 +41,23 @@ const maxBody = 12 << 20
 // [http.Handler] whose endpoint is at /v1. Its methods may be called from
 // several goroutines; its fields must be set before the first request.
 type Appwrite struct {
-	// Version is the release that the server says it is. Before 1.9.0 it
-	// sends $sequence as a number and leaves ids out of its messages.
+	// Version is the release that the server says it is, and behaves like.
 	Version string
 
 	// Now is the server's clock. Nil means time.Now.
 	Now func() time.Time
+
+	// CachedRow makes every race lost that a server before 1.9.5 may lose:
+	// a PATCH compares with, and merges into, the row that was last read by
+	// GET, whatever was written since. Of 200 rounds in which two writers had
+	// read the same, 1.9.0 let both through in 28 and 1.8.1 in 14. Without
+	// it, and on newer servers always, the row is the one that stands.
+	CachedRow bool
+
+	// RunsTwice makes 1.9.6 do what it may do to executions that are due in
+	// one minute: its scheduler crashes on them, and on its return all run
+	// once more. Seen: nothing was lost, many ran twice.
+	RunsTwice bool
 
 	// StringSequence sends $sequence as a string whatever response format
 	// the caller asked for, which breaks the models of older SDKs.
@@ -61,6 +74,7 @@ type Appwrite struct {
 	mu           sync.Mutex // guards what follows, and the documents
 	databaseDown bool
 	queue        []Execution // waiting
+	lastDue      time.Time   // when the last of them was due
 	ran          []Execution
 
 	keys     map[string][]string
@@ -267,10 +281,15 @@ type route struct {
 	vars    map[string]string // of console's path
 }
 
-// route reads the path as Appwrite's router does, which drops empty segments:
-// a request for the document with an empty id is one for all of them.
+// route reads the path as Appwrite's router does. To find the route it drops
+// empty segments, so that a request for the document with an empty id is one for
+// all of them. The ids it then takes from their places in the path as it was
+// sent: behind a double slash each is another segment, and none is unescaped.
+// All versions answered 404 document_not_found to a document behind empty
+// segments that was there, and found no route for /%64ocuments.
 func (a *Appwrite) route(r *http.Request) route {
-	s := a.segments(r.URL)
+	sent := strings.Split(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
+	s := a.segments(sent)
 	if r.Method == http.MethodGet && slices.Equal(s, []string{"v1", "health", "version"}) {
 		return route{operation: "version"}
 	}
@@ -278,31 +297,29 @@ func (a *Appwrite) route(r *http.Request) route {
 		return route{operation: "account"}
 	}
 	if len(s) == 4 && s[1] == "functions" && s[3] == "executions" {
-		return route{operation: executionsOperation(r.Method), id: s[2]}
+		return route{operation: executionsOperation(r.Method), id: sent[2]}
 	}
 	if len(s) < 6 || s[0] != "v1" || s[1] != "databases" || s[3] != "collections" || s[5] != "documents" {
 		return findConsoleRoute(r.Method, s)
 	}
-	rt := route{database: s[2], collection: s[4]}
+	rt := route{database: sent[2], collection: sent[4]}
 	switch len(s) {
 	case 6:
 		rt.operation = collectionOperation(r.Method)
 	case 7:
 		rt.operation = documentOperation(r.Method)
-		rt.id = s[6]
+		rt.id = sent[6]
 	}
 	return rt
 }
 
-func (a *Appwrite) segments(u *url.URL) []string {
+// segments returns those of a path that decide its route.
+func (a *Appwrite) segments(sent []string) []string {
 	var segments []string
-	for _, s := range strings.Split(u.EscapedPath(), "/") {
+	for _, s := range sent {
 		// Up to 1.9.0 PHP's array_filter dropped the segment 0 as well.
 		if s == "" || s == "0" && older(a.Version, "1.9.1") {
 			continue
-		}
-		if plain, err := url.PathUnescape(s); err == nil {
-			s = plain
 		}
 		segments = append(segments, s)
 	}
@@ -379,7 +396,7 @@ type request struct {
 func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 	switch rt.operation {
 	case "":
-		return a.failure(&apiError{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."})
+		return a.noRoute()
 	case "version":
 		// The route's scope is public, which guests and users have and API keys
 		// never: with one it is 401 on 1.8.1, 1.9.0 and 1.9.6.
@@ -410,7 +427,7 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 	switch {
 	case rt.console != nil:
 		handle = a.console
-	case strings.HasPrefix(r.URL.Path, "/v1/functions/"):
+	case rt.operation == "execute" || rt.operation == "list executions":
 		handle = a.executions
 	}
 	rep, err := handle(q)
@@ -418,6 +435,15 @@ func (a *Appwrite) do(rt route, r *http.Request, body []byte) reply {
 		return a.failure(err)
 	}
 	return rep
+}
+
+// noRoute answers a request for a route that does not exist: 1.9.6 with a page,
+// 1.9.0 and 1.8.1 with an error like any other.
+func (a *Appwrite) noRoute() reply {
+	if older(a.Version, "1.9.6") {
+		return a.failure(&apiError{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."})
+	}
+	return reply{status: http.StatusNotFound, header: map[string]string{"Content-Type": htmlType}, body: page(http.StatusNotFound)}
 }
 
 func (a *Appwrite) executions(q *request) (reply, error) {
@@ -504,8 +530,8 @@ func numbers(v any) any {
 			v[i] = numbers(v[i])
 		}
 	case json.Number:
-		// PHP reads -0 as a float.
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil && v != "-0" {
+		// -0 is 0: every version took it for an integer, and stored 0.
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
 			return n
 		}
 		f, _ := v.Float64() // too large is infinite, which no attribute takes
@@ -532,16 +558,15 @@ func (c caller) roles() []string {
 // authenticate finds out who sent r and whether the caller's key has one of the
 // scopes. Sessions and guests have those of the documents API by their role.
 func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error) {
-	project := r.Header.Get("X-Appwrite-Project")
+	project, key := r.Header.Get("X-Appwrite-Project"), r.Header.Get("X-Appwrite-Key")
 	if project == "" {
-		return caller{}, &apiError{403, "general_access_forbidden", "Access to this API is forbidden."}
+		return caller{}, a.noProject(key)
 	}
 	if project != ProjectID {
 		return caller{}, a.notFound("project", project)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := r.Header.Get("X-Appwrite-Key")
 	has, known := a.keys[key]
 	if known && key != "" {
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
@@ -549,19 +574,30 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 		}
 		return caller{key: true}, nil
 	}
-	kind, _, prefixed := strings.Cut(key, "_")
-	switch {
-	case key == "":
-	case !prefixed || kind == "standard":
-		return caller{}, unauthorized("The current user is not authorized to perform the requested action.")
-	case kind == "ephemeral" || kind == "dynamic":
-		// A function's own key that outlived its execution.
-		return caller{}, &apiError{401, "project_key_expired", "The project key has expired. Please generate a new key using the Appwrite console."}
-	default:
-		// Any other prefix makes the caller a guest, without an error.
-		return caller{}, nil
+	if key == "" {
+		return caller{user: a.sessions[r.Header.Get("X-Appwrite-Session")]}, nil
 	}
-	return caller{user: a.sessions[r.Header.Get("X-Appwrite-Session")]}, nil
+	if kind, _, prefixed := strings.Cut(key, "_"); !prefixed || kind == "standard" {
+		return caller{}, unauthorized("The current user is not authorized to perform the requested action.")
+	}
+	// Any other prefix makes the caller a guest, without an error. So it is with
+	// a function's own key (ephemeral_, up to 1.9.0 dynamic_) that is garbled,
+	// outlived its execution or belongs to another project: no version ever
+	// answered project_key_expired.
+	return caller{}, nil
+}
+
+// noProject is the error for a request that names no project: 1.8.1 knows nobody
+// outside of one, and since 1.9.0 who has a key is told what is missing.
+func (a *Appwrite) noProject(key string) error {
+	switch {
+	case older(a.Version, "1.9.0"):
+		return unauthorized("The current user is not authorized to perform the requested action.")
+	case key != "":
+		return &apiError{403, "project_id_missing", "Project ID is missing. Please check the X-Appwrite-Project header."}
+	default:
+		return &apiError{401, "general_access_forbidden", "Access to this API is forbidden."}
+	}
 }
 
 func missingScope(who string, scopes []string) error {

@@ -477,7 +477,7 @@ func (a *Appwrite) Domain(function string, main func(openruntimes.Context, func(
 		}
 		status := http.StatusInternalServerError // of a panic
 		runtime := Runtime{
-			Key: active.key,
+			Key: active.key, Version: a.Version,
 			Main: func(ctx openruntimes.Context) openruntimes.Response {
 				reply := main(ctx, getenv)
 				status = cmp.Or(reply.StatusCode, http.StatusOK)

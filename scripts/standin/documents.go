@@ -20,7 +20,7 @@ type Document struct {
 	Permissions          []string
 
 	// Data has every attribute of the collection, nil where it is not set.
-	// Integers are int64.
+	// Integers are int64, dates the text that is answered.
 	Data map[string]any
 }
 
@@ -161,12 +161,16 @@ func (a *Appwrite) get(q *request) (reply, error) {
 	if d == nil || !q.caller.may("read", c, d.Permissions) {
 		return reply{}, a.notFound("document", q.id)
 	}
+	if a.CachedRow {
+		c.cache(d)
+	}
 	return reply{status: http.StatusOK, body: a.render(q, c, d)}, nil
 }
 
 // replace is PATCH: it merges the data into the document and validates the
 // whole. The header X-Appwrite-Timestamp makes it a compare-and-set on
-// $updatedAt.
+// $updatedAt: 1.9.6 let exactly one writer through in each of 200 rounds, 1.9.0
+// and 1.8.1 not always (see [Appwrite.CachedRow]).
 func (a *Appwrite) replace(q *request) (reply, error) {
 	data, permissions, err := q.writeParams()
 	if err != nil {
@@ -197,15 +201,33 @@ func (a *Appwrite) replace(q *request) (reply, error) {
 	if !q.caller.may("update", c, old.Permissions) {
 		return reply{}, denied("update")
 	}
-	if newer(old, read) {
+	row := a.rowToChange(c, old)
+	if newer(row, read) {
 		return reply{}, updateConflict()
 	}
-	d, err := a.merge(c, old, data, permissions, q.caller)
+	d, err := a.merge(c, row, data, permissions, q.caller)
 	if err != nil {
 		return reply{}, err
 	}
 	c.put(d)
 	return a.published(q, c, d, "update", http.StatusOK), nil
+}
+
+// rowToChange is the row that a PATCH starts from, of the document that stands.
+func (a *Appwrite) rowToChange(c *collection, stands *Document) *Document {
+	cached := c.cached[strings.ToLower(stands.ID)]
+	if a.CachedRow && older(a.Version, "1.9.5") && cached != nil && cached.Sequence == stands.Sequence {
+		return cached
+	}
+	return stands
+}
+
+// cache keeps a row for those who read it later.
+func (c *collection) cache(d *Document) {
+	if c.cached == nil {
+		c.cached = map[string]*Document{}
+	}
+	c.cached[strings.ToLower(d.ID)] = d
 }
 
 // upsert is PUT, which creates or replaces. It never conflicts, and it wants
@@ -217,6 +239,10 @@ func (a *Appwrite) upsert(q *request) (reply, error) {
 	}
 	if _, err := requestTimestamp(q.http); err != nil {
 		return reply{}, err // read, and then not used
+	}
+	if q.params["data"] == nil && older(a.Version, "1.9.0") {
+		// 1.8.1 answered general_argument_invalid to a PUT of {}.
+		return reply{}, &apiError{400, "general_argument_invalid", `Param "data" is not optional.`}
 	}
 	if len(data) == 0 && permissions == nil {
 		return reply{}, missingPayload()
@@ -329,25 +355,55 @@ func (a *Appwrite) list(q *request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if q.http.URL.Query().Get("total") == "false" {
-		total = 0
+	selected, err := c.selection(queries)
+	if err != nil {
+		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: a.renderList(q, c, page, total)}, nil
+	if total, err = a.totalParam(q.http.URL.Query().Get("total"), total); err != nil {
+		return reply{}, err
+	}
+	body := a.renderList(q, c, page, total)
+	if selected != nil {
+		for _, d := range body["documents"].([]any) {
+			maps.DeleteFunc(d.(map[string]any), func(key string, _ any) bool {
+				return !selected[key] && !strings.HasPrefix(key, "$")
+			})
+		}
+	}
+	return reply{status: http.StatusOK, body: body}, nil
+}
+
+// totalParam is the total that is shown to who sent that parameter. The text
+// false is true to PHP, and so it was to 1.8.1 and 1.9.6, which counted; 1.9.0
+// answered 0. The text 0 is false to all.
+func (a *Appwrite) totalParam(sent string, total int) (int, error) {
+	switch sent {
+	case "", "1", "true":
+		return total, nil
+	case "0":
+		return 0, nil
+	case "false":
+		if !older(a.Version, "1.9.0") && older(a.Version, "1.9.1") {
+			return 0, nil
+		}
+		return total, nil
+	}
+	return 0, invalidParam("total", "Value must be a valid boolean")
 }
 
 // bulkUpdate is PATCH without a document id. It changes every document that the
 // queries in the body let through, so all of them if there are none.
 func (a *Appwrite) bulkUpdate(q *request) (reply, error) {
-	c, err := a.bulk(q)
-	if err != nil {
-		return reply{}, err
-	}
 	data, _, err := q.dataParams()
 	if err != nil {
 		return reply{}, err
 	}
 	if len(data) == 0 {
 		return reply{}, missingPayload()
+	}
+	c, err := a.bulk(q)
+	if err != nil {
+		return reply{}, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -387,19 +443,20 @@ func (a *Appwrite) bulkDelete(q *request) (reply, error) {
 	return reply{status: http.StatusOK, header: a.rateLimit(), body: a.renderList(q, c, found, len(found))}, nil
 }
 
-// bulk finds the collection of a bulk request, which needs an API key.
+// bulk finds the collection of a bulk request. Only an API key sees databases
+// there: a guest's PATCH was answered 404 database_not_found by every version.
 func (a *Appwrite) bulk(q *request) (*collection, error) {
-	if !q.caller.key {
-		return nil, &apiError{401, "general_unauthorized_scope", "The current user or API key does not have the required scopes to access the requested resource."}
-	}
 	if err := q.collectionParams(); err != nil {
 		return nil, err
+	}
+	if !q.caller.key {
+		return nil, a.notFound("database", q.database)
 	}
 	return a.collection(q)
 }
 
 // collection finds the collection that a request names. Only API keys see what
-// is disabled.
+// is disabled, and write to it as to any other.
 func (a *Appwrite) collection(q *request) (*collection, error) {
 	db := a.databases[q.database]
 	if db == nil || !db.enabled && !q.caller.key {
@@ -478,6 +535,7 @@ func (a *Appwrite) fill(c *collection, d *Document, data map[string]any, by call
 	d.CreatedAt = a.now()
 	d.UpdatedAt = d.CreatedAt
 	dates.apply(d)
+	c.encodeDates(data, d.CreatedAt)
 	d.Data = c.row(data, true)
 	return c.check(d.Data)
 }
@@ -492,6 +550,7 @@ func (a *Appwrite) merge(c *collection, old *Document, data map[string]any, perm
 	if data, err = c.operate(old.Data, data); err != nil {
 		return nil, err
 	}
+	c.encodeDates(data, a.now())
 	d := *old
 	d.Permissions = permissions
 	d.Data = maps.Clone(old.Data)
@@ -551,6 +610,24 @@ func split(data map[string]any, by caller) (map[string]any, dates, error) {
 
 const timeLayout = "2006-01-02T15:04:05.000-07:00"
 
+// encodeDates gives the dates in data the form in which they are stored. The
+// empty text is now, as it is to PHP. What is no date stays, for check to refuse.
+func (c *collection) encodeDates(data map[string]any, now time.Time) {
+	for _, at := range c.attributes {
+		s, ok := data[at.Key].(string)
+		if !ok || at.Type != "datetime" {
+			continue
+		}
+		t, err := now, error(nil)
+		if s != "" {
+			t, err = parseTime(s)
+		}
+		if err == nil {
+			data[at.Key] = formatTime(t.UTC())
+		}
+	}
+}
+
 // parseTime takes a small part of what PHP does.
 func parseTime(s string) (time.Time, error) {
 	if t, err := time.Parse("2006-01-02 15:04:05", s); err == nil {
@@ -597,13 +674,30 @@ func denied(action string) error {
 func (c *collection) insert(d *Document) {
 	c.sequence++
 	d.Sequence = c.sequence
+	d = d.cutAtNUL()
 	c.documents[strings.ToLower(d.ID)] = d
 	c.order = append(c.order, d)
 }
 
 func (c *collection) put(d *Document) {
+	d = d.cutAtNUL()
 	c.documents[strings.ToLower(d.ID)] = d
 	c.order[c.index(d)] = d
+}
+
+// cutAtNUL is the document as PostgreSQL stores it: a string ends before its
+// first NUL, though the reply to the write has all of it. MariaDB stores the
+// whole. The stand-in does what loses more.
+func (d *Document) cutAtNUL() *Document {
+	for key, v := range d.Data {
+		s, _ := v.(string)
+		if text, _, found := strings.Cut(s, "\x00"); found {
+			stored := d.clone()
+			stored.Data[key] = text
+			return stored.cutAtNUL() // there may be others
+		}
+	}
+	return d
 }
 
 func (c *collection) remove(d *Document) {
@@ -638,8 +732,8 @@ func (a *Appwrite) render(q *request, c *collection, d *Document) map[string]any
 	body := maps.Clone(d.Data)
 	body["$id"] = d.ID
 	body["$sequence"] = a.sequence(q.http, d.Sequence)
-	body["$createdAt"] = d.CreatedAt.Format(timeLayout)
-	body["$updatedAt"] = d.UpdatedAt.Format(timeLayout)
+	body["$createdAt"] = formatTime(d.CreatedAt)
+	body["$updatedAt"] = formatTime(d.UpdatedAt)
 	body["$permissions"] = d.Permissions
 	body["$databaseId"] = c.database
 	body["$collectionId"] = c.id

@@ -79,28 +79,37 @@ func (a *Appwrite) Waiting() []Execution {
 // queues meanwhile. It returns how many there were.
 //
 // Whatever run does, an execution is run once: nothing repeats one that failed
-// or died.
+// or died. See [Appwrite.RunsTwice] for the exception.
 func (a *Appwrite) RunUntil(until time.Time, clock *Clock, run func(Execution)) int {
-	for n := 0; ; n++ {
-		e, ok := a.takeDue(until)
-		if !ok {
+	for n := 0; ; {
+		e, times := a.takeDue(until)
+		if times == 0 {
 			clock.MoveTo(until)
 			return n
 		}
 		clock.MoveTo(e.ScheduledAt)
-		run(e)
+		for range times {
+			run(e)
+			n++
+		}
 	}
 }
 
-func (a *Appwrite) takeDue(until time.Time) (Execution, bool) {
+// takeDue takes the next execution that is due until then, and returns how often
+// it is run: 0 if there is none.
+func (a *Appwrite) takeDue(until time.Time) (due Execution, times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.queue) == 0 || a.queue[0].ScheduledAt.After(until) {
-		return Execution{}, false
+		return Execution{}, 0
 	}
-	due := a.queue[0]
-	a.queue = a.queue[1:]
-	return due, true
+	due, a.queue = a.queue[0], a.queue[1:]
+	together := due.ScheduledAt.Equal(a.lastDue) || len(a.queue) > 0 && due.ScheduledAt.Equal(a.queue[0].ScheduledAt)
+	a.lastDue = due.ScheduledAt
+	if a.RunsTwice && a.Version == "1.9.6" && together {
+		return due, 2
+	}
+	return due, 1
 }
 
 // Restart is one of the platform's scheduler. Up to 1.8.1 that takes a schedule
@@ -168,7 +177,7 @@ func (a *Appwrite) execute(q *request) (reply, error) {
 
 // execution reads and checks the parameters.
 func (q *request) execution(now time.Time) (Execution, error) {
-	e := Execution{ID: newID(), Function: q.id, Method: http.MethodPost, Path: "/", Headers: map[string]string{}}
+	e := Execution{ID: newID(), Function: q.id, Method: http.MethodPost, Path: "/"}
 	for name, to := range map[string]*string{"method": &e.Method, "path": &e.Path, "body": &e.Body} {
 		v, present := q.params[name]
 		s, ok := v.(string)
@@ -185,26 +194,64 @@ func (q *request) execution(now time.Time) (Execution, error) {
 	if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}, e.Method) {
 		return e, invalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
 	}
-	headers, _ := q.params["headers"].(map[string]any)
-	for name, v := range headers {
-		s, ok := v.(string)
-		// Only the lower-case spelling is refused.
-		if !ok || strings.HasPrefix(name, "x-appwrite-") {
-			return e, invalidParam("headers", "Value must be a valid object of headers")
-		}
-		e.Headers[name] = s
+	var err error
+	if e.ScheduledAt, err = q.schedule(now); err != nil {
+		return e, err
 	}
-	when, _ := q.params["scheduledAt"].(string)
-	async, _ := q.params["async"].(bool)
-	if when == "" || !async {
-		return e, &apiError{400, "general_bad_request", "The stand-in runs no execution at once: async and scheduledAt are needed."}
+	e.Headers, err = q.executionHeaders()
+	return e, err
+}
+
+// schedule reads when an execution is to run: at a whole minute, 60 s ahead or
+// more by the server's clock. 59.998 s were refused, as were seconds,
+// milliseconds and the past; 40 days and the year 2099 were taken.
+func (q *request) schedule(now time.Time) (time.Time, error) {
+	when, scheduled := q.params["scheduledAt"].(string)
+	async := slices.Contains([]any{true, "true", "1", int64(1)}, q.params["async"])
+	switch {
+	case !scheduled:
+		return time.Time{}, &apiError{400, "general_bad_request", "The stand-in runs no execution at once: async and scheduledAt are needed."}
+	case !async:
+		return time.Time{}, &apiError{400, "general_bad_request", "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."}
 	}
 	at, err := time.Parse(time.RFC3339, when)
-	if err != nil || at.Truncate(time.Minute) != at || !at.After(now.Add(time.Minute)) {
-		return e, &apiError{400, "general_bad_request", "Execution schedule must be a valid date, and at least 1 minute from now"}
+	if err != nil || at.Truncate(time.Minute) != at || at.Before(now.Add(time.Minute)) {
+		return time.Time{}, &apiError{400, "general_bad_request", "Execution schedule must be a valid date, and at least 1 minute from now"}
 	}
-	e.ScheduledAt = at.UTC()
-	return e, nil
+	return at.UTC(), nil
+}
+
+// executionHeaders reads the headers for the function. One of the platform's in
+// lower case makes the server answer 500; in other capitals it is taken, and
+// reaches the function before the platform's own.
+func (q *request) executionHeaders() (map[string]string, error) {
+	headers := map[string]string{}
+	given, ok := q.params["headers"].(map[string]any)
+	if !ok && q.params["headers"] != nil {
+		return nil, invalidParam("headers", "Value must be a valid object")
+	}
+	for name, v := range given {
+		s, ok := v.(string)
+		if !ok || !headerName(name) {
+			return nil, &apiError{500, "general_unknown", "Server Error"}
+		}
+		headers[name] = s
+	}
+	return headers, nil
+}
+
+// headerName reports whether the name of a header is one that Appwrite takes:
+// letters, digits and, within, hyphens.
+func headerName(s string) bool {
+	if s == "" || strings.HasPrefix(s, "x-appwrite-") || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		if !alphanumeric(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // listExecutions is GET /functions/{id}/executions, with the queries limit,

@@ -22,23 +22,30 @@ func scheduled(at time.Time, path string) string {
 	return fmt.Sprintf(`{"async":true,"method":"POST","path":%q,"body":"{}","scheduledAt":%q}`, path, at.UTC().Format(time.RFC3339Nano))
 }
 
+// withHeader is a request to queue an execution with a header of that name.
+func withHeader(now time.Time, name string) string {
+	return strings.Replace(scheduled(now.Add(2*time.Minute), "/"), `"async"`, fmt.Sprintf(`"headers":{%q:"k"},"async"`, name), 1)
+}
+
 // TestQueueParams has what Appwrite refuses to queue.
 func TestQueueParams(t *testing.T) {
 	a := newAppwrite(t)
 	a.AddKey("standard_all", "execution.write", "execution.read")
-	clock := &Clock{}
-	a.Now = clock.Now
-	whole := clock.Now().Truncate(time.Minute)
+	whole := time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)
+	a.Now = func() time.Time { return whole.Add(2 * time.Millisecond) }
+	const async = "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."
 	for _, tt := range []struct {
 		name, body, kind string
 		status           int
 	}{
 		{"in two minutes", scheduled(whole.Add(2*time.Minute), "/"), "", 202},
-		{"in a year", scheduled(whole.Add(365*24*time.Hour), "/"), "", 202},
+		{"in 40 days", scheduled(whole.Add(40*24*time.Hour), "/"), "", 202},
+		{"in 2099", scheduled(time.Date(2099, 12, 31, 23, 59, 0, 0, time.UTC), "/"), "", 202},
+		{"with async in text", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), "true", `"true"`, 1), "", 202},
 		{"43 KiB", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), "{}", strings.Repeat("x", 43<<10), 1), "", 202},
 		{"50 KiB", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), "{}", strings.Repeat("x", 50<<10), 1), "general_unknown", 500},
 		{"this minute", scheduled(whole, "/"), "general_bad_request", 400},
-		{"less than a minute ahead", scheduled(whole.Add(time.Minute), "/"), "general_bad_request", 400},
+		{"59.998 s ahead", scheduled(whole.Add(time.Minute), "/"), "general_bad_request", 400},
 		{"not a whole minute", scheduled(whole.Add(150*time.Second), "/"), "general_bad_request", 400},
 		{"not a whole second", scheduled(whole.Add(3*time.Minute+time.Millisecond), "/"), "general_bad_request", 400},
 		{"no date", `{"async":true,"scheduledAt":"soon"}`, "general_bad_request", 400},
@@ -46,15 +53,28 @@ func TestQueueParams(t *testing.T) {
 		{"a path too long", scheduled(whole.Add(2*time.Minute), "/"+strings.Repeat("x", 2048)), "general_argument_invalid", 400},
 		{"a method that is none", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), "POST", "POKE", 1), "general_argument_invalid", 400},
 		{"a body that is no text", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), `"{}"`, "{}", 1), "general_argument_invalid", 400},
-		{"a header of the platform's", strings.Replace(scheduled(whole.Add(2*time.Minute), "/"), `"async"`, `"headers":{"x-appwrite-key":"k"},"async"`, 1), "general_argument_invalid", 400},
+		{"a header of the platform's", withHeader(whole, "x-appwrite-key"), "general_unknown", 500},
+		{"a header of the platform's in other capitals", withHeader(whole, "X-appwrite-key"), "", 202},
+		{"a header with a space", withHeader(whole, "a b"), "general_unknown", 500},
+		{"headers that are none", strings.Replace(withHeader(whole, "a"), `{"a":"k"}`, `"a"`, 1), "general_argument_invalid", 400},
 	} {
-		status, body := queueing(t, a, tt.body)
-		if kind, _ := body["type"].(string); status != tt.status || kind != tt.kind {
-			t.Errorf("%s: %d %q, want %d %q", tt.name, status, kind, tt.status, tt.kind)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(a.Waiting())
+			status, body := queueing(t, a, tt.body)
+			if kind, _ := body["type"].(string); status != tt.status || kind != tt.kind {
+				t.Errorf("%d %q, want %d %q", status, kind, tt.status, tt.kind)
+			}
+			if queued := len(a.Waiting()) > before; queued != (tt.status == 202) {
+				t.Errorf("it waits: %t, after a %d", queued, status)
+			}
+			if message := body["message"]; (message == async) != (tt.name == "not async") {
+				t.Errorf("message = %q", message)
+			}
+		})
 	}
-	if n := len(a.Waiting()); n != 3 {
-		t.Errorf("%d wait, want 3", n)
+	a.Now = func() time.Time { return whole }
+	if status, body := queueing(t, a, scheduled(whole.Add(time.Minute), "/")); status != 202 {
+		t.Errorf("60 s ahead: %d %v, want 202", status, body)
 	}
 	a.AddKey("standard_all", "documents.write")
 	if status, body := queueing(t, a, scheduled(whole.Add(2*time.Minute), "/")); status != 401 || body["type"] != "general_unauthorized_scope" {
@@ -94,6 +114,27 @@ func TestRunUntil(t *testing.T) {
 	}
 }
 
+// TestRunsTwice: on 1.9.6 what shares its minute may run once more.
+func TestRunsTwice(t *testing.T) {
+	for version, want := range map[string]string{"1.9.0": "/a /b /c", "1.9.6": "/a /b /b /c /c"} {
+		a := newAppwrite(t)
+		a.AddKey("standard_all", "execution.write")
+		a.Version, a.RunsTwice = version, true
+		clock := &Clock{}
+		a.Now = clock.Now
+		start := clock.Now().Truncate(time.Minute)
+		for path, minutes := range map[string]time.Duration{"/a": 2, "/b": 3} {
+			queueing(t, a, scheduled(start.Add(minutes*time.Minute), path))
+		}
+		queueing(t, a, scheduled(start.Add(3*time.Minute), "/c"))
+		var ran []string
+		n := a.RunUntil(start.Add(time.Hour), clock, func(e Execution) { ran = append(ran, e.Path) })
+		if got := strings.Join(ran, " "); got != want || n != len(ran) {
+			t.Errorf("%s: RunUntil = %d, ran %s; want %s", version, n, got, want)
+		}
+	}
+}
+
 // TestExecute: what comes out of the queue reaches the function as the platform
 // sends it.
 func TestExecute(t *testing.T) {
@@ -102,9 +143,21 @@ func TestExecute(t *testing.T) {
 		got = c.Req
 		return c.Res.Text("", c.Res.WithStatusCode(503))
 	}}
-	status := rt.Execute(Execution{Method: "POST", Path: "/b2c/result?attempt=1&uid=u", Body: "{}", Headers: map[string]string{"X-Appwrite-Key": "forged", "X-Other": "o"}})
-	if status != 503 || got.Method != "POST" || got.Path != "/b2c/result" || got.Query["attempt"] != "1" || got.BodyText() != "{}" ||
-		got.Headers["x-appwrite-trigger"] != "schedule" || got.Headers["x-appwrite-key"] != "k" || got.Headers["x-other"] != "o" {
-		t.Errorf("status %d of %+v", status, got)
+	e := Execution{Method: "POST", Path: "/b2c/result?attempt=1&uid=u", Body: "{}", Headers: map[string]string{"X-Other": "o"}}
+	if status := rt.Execute(e); status != 503 {
+		t.Errorf("Execute = %d; want 503", status)
+	}
+	if got.Method != "POST" || got.Path != "/b2c/result" || got.Query["attempt"] != "1" || got.BodyText() != "{}" {
+		t.Errorf("the request is %+v", got)
+	}
+	if h := got.Headers; h["x-appwrite-trigger"] != "schedule" || h["x-appwrite-key"] != "k" || h["x-other"] != "o" || h["authorization"] != executorAuthorization {
+		t.Errorf("the headers are %v", h)
+	}
+
+	// What its sender made up stands before what the platform says.
+	e.Headers = map[string]string{"X-Appwrite-Key": "forged", "X-Appwrite-Trigger": "event", "Authorization": "own"}
+	rt.Execute(e)
+	if h := got.Headers; h["x-appwrite-trigger"] != "event" || h["x-appwrite-key"] != "forged" || h["x-appwrite-user-id"] != "" || h["authorization"] != "own" {
+		t.Errorf("with forged headers they are %v", h)
 	}
 }

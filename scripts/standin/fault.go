@@ -112,11 +112,18 @@ func HTML(code int) http.HandlerFunc {
 	}
 }
 
+const htmlType = "text/html; charset=UTF-8"
+
 func writePage(w http.ResponseWriter, code int) {
-	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.Header().Set("Content-Type", htmlType)
 	w.WriteHeader(code)
+	w.Write(page(code))
+}
+
+// page is HTML that shows a status.
+func page(code int) []byte {
 	text := strconv.Itoa(code) + " " + http.StatusText(code)
-	io.WriteString(w, "<!DOCTYPE html><html><head><title>"+text+"</title></head><body><h1>"+text+"</h1></body></html>\n")
+	return []byte("<!DOCTYPE html><html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n")
 }
 
 // Empty replies with the JSON object {}.

@@ -99,6 +99,12 @@ func (m *Machine) Environment() map[string]string {
 	}
 }
 
+// SetVersion makes the platform another release. It is for before the first
+// request.
+func (m *Machine) SetVersion(version string) {
+	m.Appwrite.Version, m.Runtime.Version = version, version
+}
+
 // RunUntil moves the clock on to then, and runs what is due in the queue on the
 // way, each at its time.
 func (m *Machine) RunUntil(then time.Time) int {

@@ -77,12 +77,16 @@ func (c *collection) selected(params map[string]any) ([]*Document, error) {
 // on all pages.
 func (c *collection) search(documents []*Document, queries []query, limit int) (page []*Document, total int, err error) {
 	offset, cursor := 0, ""
+	var by order
 	for _, q := range queries {
 		switch q.method {
-		case "equal":
-			documents, err = c.equal(documents, q)
+		case "equal", "lessThan", "greaterThan", "isNull":
+			documents, err = c.filter(documents, q)
 		case "orderAsc", "orderDesc":
-			err = c.sort(documents, q)
+			by = append(by, q)
+			err = c.checkAttribute(q.attribute)
+		case "select":
+			// The caller leaves out what is not selected.
 		case "limit":
 			limit, err = q.count(1)
 		case "offset":
@@ -97,36 +101,91 @@ func (c *collection) search(documents []*Document, queries []query, limit int) (
 		}
 	}
 	total = min(len(documents), maxTotal)
+	if len(by) > 0 {
+		slices.SortFunc(documents, by.compare)
+	}
 	if cursor != "" {
-		i := slices.IndexFunc(documents, func(d *Document) bool { return strings.EqualFold(d.ID, cursor) })
-		if i < 0 {
-			return nil, 0, &apiError{400, "general_cursor_not_found", "The cursor is invalid."}
+		if documents, err = c.after(cursor, documents, by); err != nil {
+			return nil, 0, err
 		}
-		documents = documents[i+1:]
 	}
 	documents = documents[min(offset, len(documents)):]
 	return documents[:min(limit, len(documents))], total, nil
 }
 
-func (c *collection) equal(documents []*Document, q query) ([]*Document, error) {
-	if len(q.values) == 0 {
-		return nil, invalidQuery("Equal queries require at least one value.")
+// filter returns the documents that a query lets through.
+func (c *collection) filter(documents []*Document, q query) ([]*Document, error) {
+	if err := c.checkAttribute(q.attribute); err != nil {
+		return nil, err
 	}
-	if !c.has(q.attribute) {
-		return nil, invalidQuery("Attribute not found in schema: " + q.attribute)
-	}
-	at, ok := c.attribute(q.attribute)
+	var value any // the last, which is the only one where the order counts
 	wanted := map[any]bool{}
 	for _, v := range q.values {
-		if !isScalar(v) || ok && at.check(v) != nil {
-			return nil, invalidQuery("Query value is invalid for attribute \"" + q.attribute + "\"")
+		var err error
+		if value, err = c.queryValue(q.attribute, v); err != nil {
+			return nil, err
 		}
-		if s, text := v.(string); text && q.attribute == "$id" {
-			v = strings.ToLower(s)
-		}
-		wanted[v] = true
+		wanted[value] = true
 	}
-	return slices.DeleteFunc(documents, func(d *Document) bool { return !wanted[d.value(q.attribute)] }), nil
+	switch n := len(q.values); {
+	case q.method == "equal" && n == 0, (q.method == "lessThan" || q.method == "greaterThan") && n != 1:
+		return nil, invalidQuery(q.method + " queries require another number of values.")
+	}
+	return slices.DeleteFunc(documents, func(d *Document) bool {
+		v := d.value(q.attribute)
+		switch q.method {
+		case "equal":
+			return !wanted[v]
+		case "isNull":
+			return v != nil
+		case "lessThan":
+			return v == nil || compare(v, value) >= 0
+		default:
+			return compare(v, value) <= 0 // null is before everything
+		}
+	}), nil
+}
+
+// queryValue is a query's value in the form that the attribute's values have.
+func (c *collection) queryValue(attribute string, v any) (any, error) {
+	invalid := invalidQuery("Query value is invalid for attribute \"" + attribute + "\"")
+	at, ok := c.attribute(attribute)
+	text, isText := v.(string)
+	switch {
+	case attribute == "$createdAt" || attribute == "$updatedAt" || at.Type == "datetime":
+		t, err := parseTime(text)
+		if err != nil {
+			return nil, invalid
+		}
+		return formatTime(t.UTC()), nil
+	case !isScalar(v) || ok && at.check(v) != nil:
+		return nil, invalid
+	case isText && attribute == "$id":
+		return strings.ToLower(text), nil
+	}
+	return v, nil
+}
+
+// selection is what the select queries name, or nil for everything. The fields
+// with a dollar come in any case.
+func (c *collection) selection(queries []query) (map[string]bool, error) {
+	var selected map[string]bool
+	for _, q := range queries {
+		if q.method != "select" {
+			continue
+		}
+		if selected == nil {
+			selected = map[string]bool{}
+		}
+		for _, v := range q.values {
+			name, _ := v.(string)
+			if _, ok := c.attribute(name); !ok && !strings.HasPrefix(name, "$") {
+				return nil, invalidQuery("Attribute not found in schema: " + name)
+			}
+			selected[name] = true
+		}
+	}
+	return selected, nil
 }
 
 // isScalar reports whether v is a JSON value that can be compared, and is not null.
@@ -138,27 +197,51 @@ func isScalar(v any) bool {
 	return false
 }
 
-func (c *collection) sort(documents []*Document, q query) error {
-	if !c.has(q.attribute) {
-		return invalidQuery("Attribute not found in schema: " + q.attribute)
-	}
-	slices.SortStableFunc(documents, func(x, y *Document) int {
+// An order is what order queries ask for, the first one first. What it leaves
+// equal stays in the order of creation.
+type order []query
+
+func (o order) compare(x, y *Document) int {
+	for _, q := range o {
+		n := compare(x.value(q.attribute), y.value(q.attribute))
 		if q.method == "orderDesc" {
-			x, y = y, x
+			n = -n
 		}
-		return compare(x.value(q.attribute), y.value(q.attribute))
-	})
-	return nil
+		if n != 0 {
+			return n
+		}
+	}
+	return cmp.Compare(x.Sequence, y.Sequence)
 }
 
-// has reports whether queries may name an attribute. Lists are left out.
-func (c *collection) has(attribute string) bool {
-	switch attribute {
-	case "$id", "$sequence", "$createdAt", "$updatedAt":
-		return true
+// after returns the documents that come after the cursor's: after the values that
+// it has by now, whether or not it is among the documents itself.
+func (c *collection) after(cursor string, documents []*Document, by order) ([]*Document, error) {
+	at := c.documents[strings.ToLower(cursor)]
+	if at == nil {
+		return nil, &apiError{400, "general_cursor_not_found", "The cursor is invalid."}
 	}
-	at, ok := c.attribute(attribute)
-	return ok && !at.Array
+	for _, q := range by {
+		if at.value(q.attribute) == nil {
+			return nil, &apiError{400, "database_query_order_null", "Cursor pagination requires all documents order attribute values are non-null."}
+		}
+	}
+	return slices.DeleteFunc(documents, func(d *Document) bool {
+		null := slices.ContainsFunc(by, func(q query) bool { return d.value(q.attribute) == nil }) // is not after anything, in SQL
+		return null || by.compare(at, d) >= 0
+	}), nil
+}
+
+// checkAttribute reports an attribute that queries may not name. Lists are left out.
+func (c *collection) checkAttribute(name string) error {
+	switch name {
+	case "$id", "$sequence", "$createdAt", "$updatedAt":
+		return nil
+	}
+	if at, ok := c.attribute(name); !ok || at.Array {
+		return invalidQuery("Attribute not found in schema: " + name)
+	}
+	return nil
 }
 
 // value returns what queries compare. Ids are equal whatever their case.
@@ -169,9 +252,9 @@ func (d *Document) value(attribute string) any {
 	case "$sequence":
 		return int64(d.Sequence)
 	case "$createdAt":
-		return d.CreatedAt.Format(timeLayout)
+		return formatTime(d.CreatedAt)
 	case "$updatedAt":
-		return d.UpdatedAt.Format(timeLayout)
+		return formatTime(d.UpdatedAt)
 	}
 	return d.Data[attribute]
 }

@@ -1,13 +1,16 @@
 package standin
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +29,11 @@ const maxFunctionBody = 20 << 20
 type Runtime struct {
 	Main func(openruntimes.Context) openruntimes.Response
 
-	// Key reaches the function as x-appwrite-key, whatever the caller sent.
+	// Version is the release of the platform. Empty is the newest that the
+	// stand-in knows.
+	Version string
+
+	// Key reaches the function as x-appwrite-key.
 	Key string
 
 	// Logs receives what one request logged, once, after Main and before
@@ -34,7 +41,8 @@ type Runtime struct {
 	Logs func(logs, errors string)
 }
 
-// ServeHTTP runs the function on one request.
+// ServeHTTP runs the function on one request. A caller who sends a key of his own
+// gets a page from 1.9.0 on, and the function is not run; 1.8.1 replaces the key.
 func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFunctionBody))
 	if err != nil {
@@ -46,7 +54,14 @@ func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writePage(w, http.StatusInternalServerError)
 		return
 	}
-	rt.platformHeaders(req.Headers, r)
+	if req.Headers["x-appwrite-key"] != "" && !older(cmp.Or(rt.Version, defaultVersion), "1.9.0") {
+		writePage(w, http.StatusForbidden)
+		return
+	}
+	maps.Copy(req.Headers, rt.platformHeaders(r))
+	if _, ok := req.Headers["authorization"]; !ok {
+		req.Headers["authorization"] = executorAuthorization
+	}
 	req.SetBodyBinary(body)
 	reply, err := rt.run(req)
 	if err != nil {
@@ -55,6 +70,10 @@ func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	writeResponse(w, reply)
 }
+
+// executorAuthorization is the executor's own, with the runtime's secret. It comes
+// behind the caller's, and the function sees the first.
+const executorAuthorization = "Basic b3ByOnN0YW5kaW4="
 
 // Execute runs the function on an execution whose time has come, and returns
 // the status of its answer: 0 if the platform had to answer for it.
@@ -67,11 +86,14 @@ func (rt *Runtime) Execute(e Execution) int {
 	if err != nil {
 		return 0
 	}
-	for name, value := range e.Headers {
-		req.Headers[strings.ToLower(name)] = value
-	}
-	rt.platformHeaders(req.Headers, r)
+	maps.Copy(req.Headers, rt.platformHeaders(r))
+	req.Headers["authorization"] = executorAuthorization
 	req.Headers["x-appwrite-trigger"] = "schedule"
+	// Headers in other capitals than the platform's reach the function before
+	// those, x-appwrite-key included, and the runtime takes the first of a name.
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(e.Headers))) {
+		req.Headers[strings.ToLower(name)] = e.Headers[name]
+	}
 	req.SetBodyBinary([]byte(e.Body))
 	reply, err := rt.run(req)
 	if err != nil {
@@ -194,13 +216,18 @@ func contextRequest(r *http.Request) (openruntimes.ContextRequest, error) {
 	return req, nil
 }
 
-// contextHeaders lower-cases names and keeps the first value of each.
+// contextHeaders lower-cases names. Several headers of one name come as one, since
+// the platform's server has joined them before the runtime sees them.
 func contextHeaders(from http.Header) map[string]string {
+	values := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		key := strings.ToLower(name)
+		values[key] = append(values[key], from[name]...)
+	}
 	headers := map[string]string{}
-	for k, v := range from {
-		k = strings.ToLower(k)
-		if !strings.HasPrefix(k, "x-open-runtimes-") {
-			headers[k] = v[0]
+	for name, v := range values {
+		if !strings.HasPrefix(name, "x-open-runtimes-") {
+			headers[name] = strings.Join(v, ", ")
 		}
 	}
 	if v, ok := headers["content-type"]; ok {
@@ -209,22 +236,20 @@ func contextHeaders(from http.Header) map[string]string {
 	return headers
 }
 
-// platformHeaders sets what Appwrite sets on a domain request, over whatever
-// the caller sent under these names. Any other header passes, also those that
-// begin with x-appwrite.
-func (rt *Runtime) platformHeaders(headers map[string]string, r *http.Request) {
-	headers["x-appwrite-trigger"] = "http"
-	headers["x-appwrite-key"] = rt.Key
-	headers["x-appwrite-execution-id"] = newID()
-	headers["x-appwrite-user-id"] = ""
-	headers["x-appwrite-user-jwt"] = ""
-	headers["x-appwrite-client-ip"] = clientIP(r)
-	headers["x-appwrite-country-code"] = ""
-	headers["x-appwrite-continent-code"] = ""
-	headers["x-appwrite-continent-eu"] = "false"
-	if _, ok := headers["authorization"]; !ok {
-		// The executor's own, with the runtime's secret.
-		headers["authorization"] = "Basic b3ByOnN0YW5kaW4="
+// platformHeaders are those that Appwrite sets. On a domain request they replace
+// whatever the caller sent under these names. Any other header passes, also those
+// that begin with x-appwrite.
+func (rt *Runtime) platformHeaders(r *http.Request) map[string]string {
+	return map[string]string{
+		"x-appwrite-trigger":        "http",
+		"x-appwrite-key":            rt.Key,
+		"x-appwrite-execution-id":   newID(),
+		"x-appwrite-user-id":        "",
+		"x-appwrite-user-jwt":       "",
+		"x-appwrite-client-ip":      clientIP(r),
+		"x-appwrite-country-code":   "",
+		"x-appwrite-continent-code": "",
+		"x-appwrite-continent-eu":   "false",
 	}
 }
 

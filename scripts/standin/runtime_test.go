@@ -29,7 +29,6 @@ func TestRuntimeRequest(t *testing.T) {
 		"Content-Type":            {"Application/JSON; Charset=UTF-8"},
 		"X-Custom":                {"first", "second"},
 		"X-Open-Runtimes-Timeout": {"15"},
-		"X-Appwrite-Key":          {"stolen"},
 		"X-Appwrite-Trigger":      {"schedule"},
 		"X-Appwrite-User-Id":      {"ada"},
 		"X-Appwrite-User-Jwt":     {"jwt"},
@@ -45,7 +44,7 @@ func TestRuntimeRequest(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"content-type":         "application/json; charset=utf-8",
-		"x-custom":             "first",
+		"x-custom":             "first, second",
 		"x-appwrite-key":       "ephemeral_x",
 		"x-appwrite-trigger":   "http",
 		"x-appwrite-user-id":   "",
@@ -124,6 +123,39 @@ func TestRuntimeReply(t *testing.T) {
 	rt.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Header().Get("X-Open-Runtimes-Secret") != "" || w.Header().Get("Allow") != "POST" {
 		t.Errorf("headers %v", w.Header())
+	}
+}
+
+// TestRuntimeForeignKey: who sends a key to the function's domain.
+func TestRuntimeForeignKey(t *testing.T) {
+	for _, test := range []struct {
+		version, key string
+		status       int
+		reaches      string
+	}{
+		{"1.8.1", "stolen", 200, "own"},
+		{"1.9.0", "stolen", 403, ""},
+		{"1.9.6", "stolen", 403, ""},
+		{"", "stolen", 403, ""},
+		{"1.9.6", "", 200, "own"},
+	} {
+		t.Run(test.version+" "+test.key, func(t *testing.T) {
+			var reached string
+			rt := &Runtime{Version: test.version, Key: "own", Main: func(ctx openruntimes.Context) openruntimes.Response {
+				reached = ctx.Req.Headers["x-appwrite-key"]
+				return ctx.Res.Text("ok")
+			}}
+			r := httptest.NewRequest("POST", "/", nil)
+			r.Header.Set("X-Appwrite-Key", test.key)
+			w := httptest.NewRecorder()
+			rt.ServeHTTP(w, r)
+			if w.Code != test.status || reached != test.reaches {
+				t.Errorf("%d, and the function was run with %q; want %d and %q", w.Code, reached, test.status, test.reaches)
+			}
+			if isPage := w.Header().Get("Content-Type") == htmlType; isPage != (test.status == 403) {
+				t.Errorf("Content-Type = %q with %d", w.Header().Get("Content-Type"), w.Code)
+			}
+		})
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// errNUL is what PostgreSQL makes of a NUL in a string, a 500; MariaDB would
-// store it.
-var errNUL = errors.New("NUL in a string")
+// errNUL is what a NUL in a list of strings comes to, a 500. Nobody has looked what
+// the databases make of it.
+var errNUL = errors.New("NUL in a list of strings")
 
 // A database is one of the schema's databases.
 type database struct {
@@ -36,6 +36,7 @@ type collection struct {
 	// replaced by another.
 	documents map[string]*Document // by lower-cased id
 	order     []*Document          // by creation
+	cached    map[string]*Document // what was last read, by lower-cased id; see Appwrite.CachedRow
 	sequence  int
 }
 
@@ -149,6 +150,10 @@ func readSchema(schema []byte) (map[string]*database, error) {
 func (at attribute) known() error {
 	switch at.Type {
 	case "string", "integer", "double", "boolean":
+	case "datetime":
+		if at.Array || at.Default != nil {
+			return fmt.Errorf("attribute %q: a list of dates or a default is not supported", at.Key)
+		}
 	default:
 		return fmt.Errorf("attribute %q: unknown type %q", at.Key, at.Type)
 	}
@@ -217,6 +222,9 @@ func (at attribute) check(v any) error {
 		if err := at.checkOne(fmt.Sprintf("%s['%d']", at.Key, i), v); err != nil {
 			return err
 		}
+		if s, ok := v.(string); ok && strings.Contains(s, "\x00") {
+			return errNUL
+		}
 	}
 	return nil
 }
@@ -229,9 +237,6 @@ func (at attribute) checkOne(name string, v any) error {
 		s, ok := v.(string)
 		if !ok || utf8.RuneCountInString(s) > at.Size {
 			return invalidStructure(`Attribute "%s" has invalid type. Value must be a valid string and no longer than %d chars`, name, at.Size)
-		}
-		if strings.Contains(s, "\x00") {
-			return errNUL
 		}
 	case "integer":
 		n, ok := v.(int64)
@@ -248,6 +253,11 @@ func (at attribute) checkOne(name string, v any) error {
 		}
 		if !ok || math.IsInf(f, 0) || at.Min != nil && f < *at.Min || at.Max != nil && f > *at.Max {
 			return invalidStructure(`Attribute "%s" has invalid format. Value must be a valid float in its range`, name)
+		}
+	case "datetime":
+		s, _ := v.(string)
+		if _, err := time.Parse(timeLayout, s); err != nil {
+			return invalidStructure(`Attribute "%s" has invalid type. Value must be valid date`, name)
 		}
 	case "boolean":
 		if _, ok := v.(bool); !ok {
