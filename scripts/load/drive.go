@@ -14,18 +14,19 @@ import (
 	"time"
 )
 
-// figures are what the posts came to.
+// figures are the results of posting.
 type figures struct {
 	sent      int
-	replies   map[string]int  // by status, or what went wrong
-	accepted  []bool          // those of the callbacks that were answered 200
-	latencies []time.Duration // from the smallest on, once drive returns
+	replies   map[string]int  // how many had this status, or this error
+	accepted  []bool          // for each callback, whether it was answered 200
+	latencies []time.Duration // sorted once drive returns
 	took      time.Duration
 }
 
-// drive posts the callbacks in their order, so many at a time, and at that rate
-// unless it is 0. At a rate, latencies count from when a callback was due: what
-// waits for a slow server is late too. It ends early if ctx does.
+// drive posts the callbacks in order, atATime of them at once, and rate a second
+// unless that is 0. At a rate, a latency counts from the moment when the callback was
+// due, so that one that had to wait for a slow server counts as late. It ends early
+// if ctx does.
 func drive(ctx context.Context, progress io.Writer, function string, callbacks []callback, rate float64, atATime int) *figures {
 	f := &figures{replies: map[string]int{}, accepted: make([]bool, len(callbacks))}
 	transport := &http.Transport{MaxIdleConnsPerHost: atATime}
@@ -87,15 +88,15 @@ func drive(ctx context.Context, progress io.Writer, function string, callbacks [
 	return f
 }
 
-// job is a callback to post, and when.
+// job is a callback to post, its index, and when it is due.
 type job struct {
 	callback
 	place int
 	due   time.Time
 }
 
-// follow writes a line of progress until done: over the last one on a terminal,
-// below it and less often elsewhere.
+// follow writes a line of progress until done: on a terminal over the last one,
+// elsewhere below it and less often.
 func follow(w io.Writer, done <-chan struct{}, line func() string) {
 	every, format, last := 5*time.Second, "%s\n", ""
 	if isTerminal(w) {
@@ -116,7 +117,8 @@ func follow(w io.Writer, done <-chan struct{}, line func() string) {
 	}
 }
 
-// post returns the status of the reply, or what went wrong.
+// post posts one callback and returns the status of the reply, or the error in a few
+// words.
 func post(client *http.Client, function string, c callback) string {
 	resp, err := client.Post(function+c.path+"?uid=load", "application/json;charset=UTF-8", strings.NewReader(c.body))
 	if err != nil {
@@ -142,18 +144,18 @@ func (f *figures) print(out io.Writer) {
 	fmt.Fprintf(out, "Throughput   %.0f/s, %s in %.1f s\n", float64(f.sent)/f.took.Seconds(), thousands(f.sent), f.took.Seconds())
 	fmt.Fprint(out, "Latency      ")
 	for _, p := range []float64{50, 90, 99, 99.9} {
-		fmt.Fprintf(out, "p%v %s   ", p, milliseconds(percentile(f.latencies, p)))
+		fmt.Fprintf(out, "p%v %s  ", p, milliseconds(percentile(f.latencies, p)))
 	}
 	fmt.Fprintf(out, "max %s\n", milliseconds(percentile(f.latencies, 100)))
 	fmt.Fprint(out, "Replies      ")
 	for _, reply := range slices.Sorted(maps.Keys(f.replies)) {
-		fmt.Fprintf(out, "%s: %s   ", reply, thousands(f.replies[reply]))
+		fmt.Fprintf(out, "%s: %s  ", reply, thousands(f.replies[reply]))
 	}
 	fmt.Fprintln(out)
 }
 
-// err says that callbacks were not accepted: whatever stands, Safaricom was told
-// that nothing was kept, or nothing at all.
+// err returns an error if callbacks were not accepted. Their documents may be there,
+// but Safaricom was told that they are not, or was told nothing.
 func (f *figures) err() error {
 	if refused := f.sent - f.replies["200"]; refused > 0 {
 		return fmt.Errorf("%d of %d callbacks were not answered 200", refused, f.sent)
@@ -161,8 +163,8 @@ func (f *figures) err() error {
 	return nil
 }
 
-// percentile returns the smallest value that p percent do not exceed (nearest
-// rank), of values in order.
+// percentile returns the smallest value that p percent of the sorted values do not
+// exceed (nearest rank).
 func percentile(values []time.Duration, p float64) time.Duration {
 	if len(values) == 0 {
 		return 0

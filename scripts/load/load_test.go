@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	handler "openruntimes/handler"
+	function "openruntimes/handler"
 	"openruntimes/handler/parse"
 	"openruntimes/handler/scripts/standin"
 )
@@ -34,15 +35,15 @@ func noEnvironment(string) string { return "" }
 
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	if err := run(context.Background(), &out, io.Discard, options{n: 500, atATime: 16, seed: 1}, handler.Main, noEnvironment); err != nil {
+	if err := run(context.Background(), &out, io.Discard, options{n: 500, atATime: 16, seed: 1}, function.Main, noEnvironment); err != nil {
 		t.Error(err)
 	}
 	for _, pattern := range []string{
 		`(?m)^500 callbacks, 16 at a time, to http://127\.0\.0\.1:\d+$`,
 		`(?m)^Throughput   \d+/s, 500 in \d+\.\d s$`,
-		`(?m)^Latency      p50 \S+ ms   p90 \S+ ms   p99 \S+ ms   p99.9 \S+ ms   max \S+ ms$`,
-		`(?m)^Replies      200: 500   $`,
-		`(?m)^Documents    of 49\d transactions: 0 accepted and lost, 0 refused, 0 doubled, 0 wrong$`,
+		`(?m)^Latency      p50 \S+ ms  p90 \S+ ms  p99 \S+ ms  p99.9 \S+ ms  max \S+ ms$`,
+		`(?m)^Replies      200: 500  $`,
+		`(?m)^Documents    of 49\d transactions: 0 lost, 0 refused, 0 doubled, 0 wrong$`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(out.String()) {
 			t.Errorf("nothing matches %s in\n%s", pattern, out.String())
@@ -54,7 +55,7 @@ func TestRun(t *testing.T) {
 // leaves nothing behind, and leaves alone what was there.
 func TestRunAgainst(t *testing.T) {
 	const secret = "0123456789abcdef"
-	m := newMachine(t, handler.Main)
+	m := newMachine(t, function.Main)
 	t.Setenv("DARAJA_CALLBACK_SECRET", secret)
 	other := callback{path: "/" + secret + "/callback", body: `{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_other","ResultCode":1}}}`}
 	if reply := post(http.DefaultClient, m.FunctionURL, other); reply != "200" {
@@ -70,7 +71,7 @@ func TestRunAgainst(t *testing.T) {
 		return strings.Join(ids, " ")
 	}
 	o := options{n: 200, atATime: 8, seed: 2, url: m.FunctionURL + "/" + secret + "/"}
-	runNumber := regexp.MustCompile(`^To remove, tomorrow, what the queue brings back: the same command with -n 200 -seed 2 -remove (\d+)\n`)
+	runNumber := regexp.MustCompile(`^To remove what is queued and comes back, in a day: this command with\n  -n 200 -seed 2 -remove (\d+)\n`)
 	number := func(out string) int64 {
 		match := runNumber.FindStringSubmatch(out)
 		if match == nil {
@@ -87,8 +88,12 @@ func TestRunAgainst(t *testing.T) {
 	m.Appwrite.Inject(standin.Fault{Operation: "create", Reply: standin.HTML(http.StatusServiceUnavailable)})
 	var out strings.Builder
 	err := run(context.Background(), &out, io.Discard, o, nil, getenv)
-	if err == nil || !strings.Contains(err.Error(), "before all others: of 2 transactions 2 were accepted and lost") || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("with an API that is down: %v, %q", err, out.String())
+	place := "project standin at " + m.AppwriteURL + ", database daraja"
+	if err == nil || !strings.Contains(err.Error(), "before all others: both were accepted,\nand neither is in "+place+".\n") {
+		t.Errorf("with an API that is down: %v", err)
+	}
+	if !strings.HasSuffix(out.String(), "\nDocuments are looked for in "+place+".\n") {
+		t.Errorf("with an API that is down it prints\n%s", out.String())
 	}
 	m.Appwrite.Heal()
 	m.RunUntil(m.Clock.Now().Add(48 * time.Hour))
@@ -125,10 +130,86 @@ func TestRunAgainst(t *testing.T) {
 	}
 }
 
+// TestRunElsewhere has a function that stores in another place than where the
+// documents are looked for. That is said after two callbacks, and not after -wait.
+func TestRunElsewhere(t *testing.T) {
+	there := newMachine(t, function.Main)
+	here := newMachine(t, function.Main)
+	environment := map[string]string{"APPWRITE_ENDPOINT": there.AppwriteURL}
+	o := options{n: 200, atATime: 8, seed: 2, url: here.FunctionURL, wait: 20 * time.Millisecond}
+	err := run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
+	want := "both were accepted,\nand neither is in project standin at " + there.AppwriteURL + ", database daraja.\n" +
+		"Either the function stores elsewhere: set APPWRITE_ENDPOINT"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("it ended with %v, want %s", err, want)
+	}
+	if n := len(here.Appwrite.Documents("daraja", "payments")) + len(here.Appwrite.Documents("daraja", "disbursements")); n != 2 {
+		t.Errorf("it posted %d callbacks, want the first two alone", n)
+	}
+	if n := len(there.Appwrite.Calls()); n != 2 {
+		t.Errorf("it looked there with %d calls, want one for each collection, and no second look", n)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var out, errOut strings.Builder
+	if code := command(context.Background(), []string{"-h"}, &out, &errOut); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if out.String() != usage || errOut.String() != "" {
+		t.Errorf("it prints %q and %q", out.String(), errOut.String())
+	}
+	(&options{}).flags().VisitAll(func(f *flag.Flag) {
+		if !strings.Contains(usage, "\n  -"+f.Name+" ") {
+			t.Errorf("the usage does not describe -%s", f.Name)
+		}
+	})
+	newTarget("", func(name string) string {
+		if !strings.Contains(usage, "\n  "+name+" ") {
+			t.Errorf("the usage does not describe %s", name)
+		}
+		return ""
+	})
+	for _, line := range strings.Split(usage, "\n") {
+		if len(line) > 80 {
+			t.Errorf("%d columns, want 80 at most: %s", len(line), line)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, tt := range []struct{ arguments, want string }{
+		{"100", `unknown argument "100"`},
+		{"-nonsense", "flag provided but not defined: -nonsense"},
+		{"-n 0", "-n and -at-a-time must be 1 or more, -rate 0 or more"},
+		{"-at-a-time 0", "-n and -at-a-time must be 1 or more, -rate 0 or more"},
+		{"-rate -1", "-n and -at-a-time must be 1 or more, -rate 0 or more"},
+		{"-remove 1", "-remove needs -url"},
+		{"-wait 1s", "-wait needs -url"},
+		{"-i-own-this-server", "-i-own-this-server needs -url"},
+	} {
+		t.Run(tt.arguments, func(t *testing.T) {
+			var out, errOut strings.Builder
+			if code := command(context.Background(), strings.Fields(tt.arguments), &out, &errOut); code != 2 {
+				t.Errorf("exit code %d, want 2", code)
+			}
+			if want := "load: " + tt.want; !strings.HasPrefix(errOut.String(), want) {
+				t.Errorf("it prints %q, want %q first", errOut.String(), want)
+			}
+			if !strings.HasSuffix(errOut.String(), "\n\n"+usage) {
+				t.Errorf("there is no usage in %q", errOut.String())
+			}
+			if out.String() != "" {
+				t.Errorf("it prints %q to standard output", out.String())
+			}
+		})
+	}
+}
+
 // TestRunRefused has a function that stores and does not say so.
 func TestRunRefused(t *testing.T) {
 	main := func(ctx openruntimes.Context) openruntimes.Response {
-		handler.Main(ctx)
+		function.Main(ctx)
 		return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
 	}
 	err := run(context.Background(), io.Discard, io.Discard, options{n: 20, atATime: 4, seed: 5}, main, noEnvironment)
@@ -148,7 +229,7 @@ func TestRunWaits(t *testing.T) {
 			defer os.Setenv("DARAJA_COLLECTION_ID", "payments")
 			defer os.Setenv("DARAJA_B2C_COLLECTION_ID", "disbursements")
 		}
-		return handler.Main(ctx)
+		return function.Main(ctx)
 	}
 	if err := run(context.Background(), io.Discard, io.Discard, options{n: 100, atATime: 1, seed: 4}, main, noEnvironment); err != nil {
 		t.Error(err)
@@ -179,44 +260,44 @@ func TestRunNotices(t *testing.T) {
 			if once.Add(1) == 100 {
 				return acknowledge
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "1 were accepted and lost, 0 refused, 0 have several documents, 0 a wrong one"},
 		"a second document": {func(ctx openruntimes.Context) openruntimes.Response {
 			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
 				storeBeside(ctx)
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 1 have several documents, 0 a wrong one"},
 		"another status": {func(ctx openruntimes.Context) openruntimes.Response {
 			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
 				ctx.Req.SetBodyBinary(regexp.MustCompile(`"ResultCode":[^,]+`).ReplaceAll(ctx.Req.BodyBinary(), []byte(`"ResultCode":4999`)))
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
 		"another receipt": {func(ctx openruntimes.Context) openruntimes.Response {
 			if receipt := []byte(`"LDT`); bytes.Contains(ctx.Req.BodyBinary(), receipt) && strings.Contains(ctx.Req.BodyText(), `"ResultCode":0,`) && once.Add(1) == 10 {
 				ctx.Req.SetBodyBinary(bytes.ReplaceAll(ctx.Req.BodyBinary(), receipt, []byte(`"LDU`)))
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
 		"another amount": {func(ctx openruntimes.Context) openruntimes.Response {
 			if amount := regexp.MustCompile(`"Amount","Value":`); amount.Match(ctx.Req.BodyBinary()) && once.Add(1) == 10 {
 				ctx.Req.SetBodyBinary(amount.ReplaceAll(ctx.Req.BodyBinary(), []byte(`"Amount","Value":1`)))
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
 		"another reader": {func(ctx openruntimes.Context) openruntimes.Response {
 			if once.Add(1) == 100 {
 				ctx.Req.Query["uid"] = "somebody"
 			}
-			return handler.Main(ctx)
+			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
 		"refused": {func(ctx openruntimes.Context) openruntimes.Response {
 			if once.Add(1) == 100 {
 				return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
 			}
-			return handler.Main(ctx)
-		}, "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one\n1 of 200 callbacks were not answered 200"},
+			return function.Main(ctx)
+		}, "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one (in project standin at "},
 	}
 	for name, tt := range tests {
 		once.Store(0)
@@ -253,16 +334,16 @@ func TestBest(t *testing.T) {
 	failed, cancelled := parse.Verdict{Status: parse.Failed}, parse.Verdict{Status: parse.Cancelled}
 	success := parse.Verdict{Status: parse.Success, Receipt: "UKN7X1Q9ZK"}
 	for _, tt := range []struct {
-		said []parse.Verdict
-		want int // index of what must stand
+		verdicts []parse.Verdict
+		want     int // index of the best
 	}{
 		{[]parse.Verdict{unknown}, 0},
 		{[]parse.Verdict{unknown, failed}, 1},
 		{[]parse.Verdict{cancelled, unknown}, 0},
 		{[]parse.Verdict{failed, success, unknown}, 1},
 	} {
-		if got := best(tt.said); len(got) != 1 || got[0] != tt.said[tt.want] {
-			t.Errorf("best(%v) = %v, want number %d", tt.said, got, tt.want)
+		if got := best(tt.verdicts); len(got) != 1 || got[0] != tt.verdicts[tt.want] {
+			t.Errorf("best(%v) = %v, want number %d", tt.verdicts, got, tt.want)
 		}
 	}
 	if got := best([]parse.Verdict{failed, unknown, cancelled}); len(got) != 2 {
@@ -292,7 +373,7 @@ func TestMayPost(t *testing.T) {
 		environment := map[string]string{"APPWRITE_ENDPOINT": endpoint}
 		err := run(context.Background(), io.Discard, io.Discard, options{n: 1, atATime: 1, url: function}, nil,
 			func(name string) string { return environment[name] })
-		if err == nil || !strings.Contains(err.Error(), "else.example (of -url or APPWRITE_ENDPOINT) is not this machine") {
+		if err == nil || !strings.Contains(err.Error(), "else.example (in -url or APPWRITE_ENDPOINT) is not this machine") {
 			t.Errorf("function at %s, Appwrite at %s: %v", function, endpoint, err)
 		}
 	}
@@ -445,7 +526,7 @@ func TestProgress(t *testing.T) {
 			for i := range 51 {
 				transactions[strconv.Itoa(i)] = &transaction{}
 			}
-			if _, err := (target{endpoint: url}).verify(progress, wanted{"checkoutRequestId": transactions}); err != nil {
+			if _, err := (target{endpoint: url}).verify(progress, expected{"checkoutRequestId": transactions}); err != nil {
 				t.Error(err)
 			}
 		}},

@@ -10,14 +10,14 @@ import (
 	"openruntimes/handler/parse"
 )
 
-// callback is one POST of Safaricom's.
+// callback is one request that Safaricom makes, and the verdict in it.
 type callback struct {
 	path    string
 	body    string
 	verdict parse.Verdict
 }
 
-// outcome is a result code with its description, and how often it came.
+// outcome is a result code with its description, and how often it was seen.
 type outcome struct {
 	code, description string
 	count             int
@@ -25,8 +25,8 @@ type outcome struct {
 
 const paid = "The service request is processed successfully."
 
-// stkOutcomes are those of 10,932 STK callbacks in public capture logs, 2018 to
-// 2026, almost all of them one merchant's of 2023-24.
+// stkOutcomes are from 10,932 STK callbacks in public capture logs of 2018 to 2026,
+// almost all of them from one merchant's log of 2023-24.
 var stkOutcomes = []outcome{
 	{"1032", "Request cancelled by user", 4774},
 	{"1037", "DS timeout user cannot be reached", 2545},
@@ -44,8 +44,8 @@ var stkOutcomes = []outcome{
 	{"11", "The DebitParty is in an invalid state.", 1},
 }
 
-// b2cOutcomes have the shares of 26 results of one business in production, 2023;
-// which failure is how frequent, nobody has published.
+// b2cOutcomes have the ratio of successes and failures in 26 production results of
+// one business, 2023. How frequent each failure is, nobody has published.
 var b2cOutcomes = []outcome{
 	{"0", paid, 16},
 	{"1", "The balance is insufficient for the transaction.", 3},
@@ -54,24 +54,24 @@ var b2cOutcomes = []outcome{
 	{"17", "System internal error.", 1},
 }
 
-// traffic draws what Safaricom posts. The seed decides which payments there are;
-// their ids begin with the time, so that each run has its own.
+// traffic draws what Safaricom posts. The seed decides which payments there are.
+// Their ids begin with the time, so that no two runs share one.
 type traffic struct {
 	*rand.Rand
 	begin time.Time // East Africa Time, whole seconds
 	made  int       // transactions so far
 }
 
-// draw returns n callbacks in the order of their arrival. Repeated ones come up to
-// three places behind the first, as in the logs. A 1019 comes as many places late
-// as it was seconds late there: 78 in the median, 215 at most.
+// draw returns n callbacks in the order of their arrival. A repeated one comes up to
+// three places after the first, as in the logs. A 1019 comes as many places late as it
+// came seconds late in the logs: 78 in the median, 215 at most.
 func (t *traffic) draw(n int) []callback {
 	type arrival struct {
 		place int
 		callback
 	}
 	var arrivals []arrival
-	for place := 0; len(arrivals) < n+300; place++ { // some of the last ones are late, and cut off
+	for place := 0; len(arrivals) < n+300; place++ { // more than n: some of the last come late and are cut off
 		at, late := place, false
 		for i, c := range t.transaction() {
 			if i > 0 {
@@ -91,7 +91,7 @@ func (t *traffic) draw(n int) []callback {
 	return callbacks
 }
 
-// probes are a payment and a disbursement that failed.
+// probes returns a payment and a disbursement, neither of them a success.
 func (t *traffic) probes() []callback {
 	t.made++
 	return []callback{
@@ -100,7 +100,7 @@ func (t *traffic) probes() []callback {
 	}
 }
 
-// late is how many places a 1019 comes late: half of them 78 at most.
+// late returns how many places late a 1019 comes: 78 or less for half of them.
 func (t *traffic) late() int {
 	if t.IntN(2) == 0 {
 		return t.IntN(79)
@@ -108,7 +108,7 @@ func (t *traffic) late() int {
 	return 78 + t.IntN(215-78+1)
 }
 
-// transaction draws all that is said about one. One in ten is a disbursement.
+// transaction draws all callbacks of one transaction. One in ten is a disbursement.
 func (t *traffic) transaction() []callback {
 	t.made++
 	if t.IntN(10) == 0 {
@@ -116,33 +116,35 @@ func (t *traffic) transaction() []callback {
 	}
 	id := t.checkoutRequestID()
 	first := t.stk(id, t.pick(stkOutcomes))
-	said := []callback{first}
+	callbacks := []callback{first}
 	switch code := first.verdict.Code; {
 	case code == 1019 && t.IntN(100) < 58, t.IntN(1000) < 3:
-		said = append(said, first)
+		callbacks = append(callbacks, first)
 	case (code == 1037 || code == 2001) && t.IntN(1000) == 0:
-		said = append(said, t.stk(id, outcome{"1019", "Transaction has expired", 0}))
+		callbacks = append(callbacks, t.stk(id, outcome{"1019", "Transaction has expired", 0}))
 	}
-	return said
+	return callbacks
 }
 
-// disbursement draws a B2C result. Of one in fifty it was said before that it
-// waited too long; that this comes at all is documented, how often is not.
+// disbursement draws a B2C result. In one of fifty a queue timeout comes first: that
+// these exist is documented, how frequent they are is not.
 func (t *traffic) disbursement() []callback {
 	id := fmt.Sprintf("%04x-%04x-%04x-%012x%06x", t.IntN(1<<16), t.IntN(1<<16), t.IntN(1<<16), t.begin.Unix(), t.made)
 	conversationID := fmt.Sprintf("AG_%s_%020x", t.begin.Format("20060102"), t.Int64())
 	result := t.b2c(id, conversationID, t.pick(b2cOutcomes))
-	said := []callback{result}
+	callbacks := []callback{result}
 	switch n := t.IntN(1000); {
 	case n < 20:
-		late := fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":1,"ResultDesc":"The request waited too long.",`+
+		timeout := fmt.Sprintf(`{"Result":{"ResultType":0,"ResultCode":1,"ResultDesc":"The request waited too long.",`+
 			`"OriginatorConversationID":%q,"ConversationID":%q}}`, id, conversationID)
-		said = []callback{newCallback("/b2c/timeout", late, parse.B2CTimeout), result}
+		callbacks = []callback{newCallback("/b2c/timeout", timeout, parse.B2CTimeout), result}
 	case n < 23:
-		said = append(said, result)
+		callbacks = append(callbacks, result)
 	}
-	return said
+	return callbacks
 }
+
+// pick draws one of the outcomes, as often as it was seen.
 
 func (t *traffic) pick(outcomes []outcome) outcome {
 	total := 0
@@ -158,8 +160,9 @@ func (t *traffic) pick(outcomes []outcome) outcome {
 	panic("unreachable")
 }
 
-// checkoutRequestID has the form of 2022 and later, in a few with a single digit
-// after the second. The number in it is nobody's: none begins with 000.
+// checkoutRequestID returns an id in the form of 2022 and later. A few have one digit
+// of the second's fraction instead of three. The phone number in it is nobody's: no
+// subscriber's begins with 000.
 func (t *traffic) checkoutRequestID() string {
 	at := t.begin.Add(time.Duration(t.made) * time.Millisecond)
 	fraction := fmt.Sprintf("%03d", at.Nanosecond()/1e6)
@@ -169,6 +172,7 @@ func (t *traffic) checkoutRequestID() string {
 	return fmt.Sprintf("ws_CO_%s%s000%06d", at.Format("02012006150405"), fraction, t.made%1e6)
 }
 
+// stk returns an STK Push callback.
 func (t *traffic) stk(id string, o outcome) callback {
 	metadata := ""
 	if o.code == "0" {
@@ -189,6 +193,7 @@ func (t *traffic) stk(id string, o outcome) callback {
 		`"ResultCode":%s,"ResultDesc":%q%s}}}`, merchantRequestID, id, o.code, o.description, metadata), parse.STK)
 }
 
+// b2c returns a B2C result.
 func (t *traffic) b2c(id, conversationID string, o outcome) callback {
 	receipt, parameters := t.receipt(), ""
 	if o.code != "0" && t.IntN(2) == 0 {
@@ -207,10 +212,10 @@ func (t *traffic) b2c(id, conversationID string, o outcome) callback {
 		`"Value":"http:\/\/internalapi.safaricom.co.ke\/mpesa\/b2cresults\/v1\/submit"}}}}`, o.code, o.description, id, conversationID, receipt, parameters), parse.B2C)
 }
 
-// receipt is one of a month that is long past.
+// receipt returns one of a month that is long past, so that it is nobody's.
 func (t *traffic) receipt() string { return fmt.Sprintf("LDT%07X", t.IntN(1<<28)) }
 
-// newCallback reads the verdict back from the body: what must stand in the end.
+// newCallback adds the verdict to a body, read from it as the function does.
 func newCallback(path, body string, read func([]byte) (parse.Verdict, error)) callback {
 	verdict, err := read([]byte(body))
 	if err != nil || !json.Valid([]byte(body)) {

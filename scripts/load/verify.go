@@ -14,42 +14,42 @@ import (
 	"openruntimes/handler/parse"
 )
 
-// target is the function, and the Appwrite in which its documents must stand.
+// target is a function and the Appwrite project in which it stores.
 type target struct {
 	function, endpoint, project, key, database string
 	collections                                map[string]string // by the attribute that holds the transaction's id
 }
 
-// wanted is what must stand: by attribute and transaction.
-type wanted map[string]map[string]*transaction
+// expected holds the transactions, by id attribute and id.
+type expected map[string]map[string]*transaction
 
-// transaction is all that was said about one, and whether any of it was answered
-// 200.
+// transaction is one payment or disbursement: every verdict that was posted about
+// it, and whether one of these posts was answered 200.
 type transaction struct {
-	said     []parse.Verdict
+	verdicts []parse.Verdict
 	accepted bool
 }
 
-func newWanted(callbacks []callback, accepted []bool) wanted {
-	w := wanted{"checkoutRequestId": {}, "originatorConversationId": {}}
+func newExpected(callbacks []callback, accepted []bool) expected {
+	e := expected{"checkoutRequestId": {}, "originatorConversationId": {}}
 	for i, c := range callbacks {
 		attribute := "checkoutRequestId"
 		if c.verdict.Kind == parse.Disbursement {
 			attribute = "originatorConversationId"
 		}
-		t := w[attribute][c.verdict.ID]
+		t := e[attribute][c.verdict.ID]
 		if t == nil {
 			t = &transaction{}
-			w[attribute][c.verdict.ID] = t
+			e[attribute][c.verdict.ID] = t
 		}
-		t.said = append(t.said, c.verdict)
+		t.verdicts = append(t.verdicts, c.verdict)
 		t.accepted = t.accepted || accepted[i]
 	}
-	return w
+	return e
 }
 
-// stored is a document as it stands.
-type stored struct {
+// document is a stored document, as far as it is checked.
+type document struct {
 	ID                       string       `json:"$id"`
 	CheckoutRequestID        string       `json:"checkoutRequestId"`
 	OriginatorConversationID string       `json:"originatorConversationId"`
@@ -60,105 +60,107 @@ type stored struct {
 	Permissions              []string     `json:"$permissions"`
 }
 
-func (d stored) transaction() string { return d.CheckoutRequestID + d.OriginatorConversationID }
+func (d document) transaction() string { return d.CheckoutRequestID + d.OriginatorConversationID }
 
-// found is what stands of what must.
-type found struct {
+// report counts how the stored documents compare with the expected ones.
+type report struct {
 	transactions int
-	lost         int                 // accepted, and without a document
-	refused      int                 // not accepted, and without a document
-	doubled      int                 // with more than one
-	wrong        int                 // with one that says something else, or is another's to read
-	documents    map[string][]stored // by attribute, as in wanted
+	lost         int                   // accepted, but without a document
+	refused      int                   // not accepted, and without a document
+	doubled      int                   // with several documents
+	wrong        int                   // with a document that has other values or another reader
+	documents    map[string][]document // by id attribute
 }
 
-func (v found) complete() bool { return v.lost+v.refused+v.doubled+v.wrong == 0 }
+func (r report) complete() bool { return r.lost+r.refused+r.doubled+r.wrong == 0 }
 
-// verify looks for the documents of all transactions.
-func (t target) verify(progress io.Writer, w wanted) (v found, err error) {
+// verify compares the stored documents of all transactions with the expected ones,
+// and reports its progress.
+func (t target) verify(progress io.Writer, e expected) (r report, err error) {
 	all := 0
-	for _, transactions := range w {
+	for _, transactions := range e {
 		all += len(transactions)
 	}
 	var looked atomic.Int64
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		v, err = t.look(w, &looked)
+		r, err = t.look(e, &looked)
 	}()
 	follow(progress, done, func() string {
 		return fmt.Sprintf("%s of %s transactions looked for", thousands(int(looked.Load())), thousands(all))
 	})
-	return v, err
+	return r, err
 }
 
-// look reads the documents of fifty transactions at a time, and counts these.
-func (t target) look(w wanted, looked *atomic.Int64) (found, error) {
-	v := found{documents: map[string][]stored{}}
-	for attribute, transactions := range w {
+// look reads the documents of fifty transactions at a time, and adds fifty to looked.
+func (t target) look(e expected, looked *atomic.Int64) (report, error) {
+	r := report{documents: map[string][]document{}}
+	for attribute, transactions := range e {
 		for ids := range slices.Chunk(slices.Sorted(maps.Keys(transactions)), 50) {
 			documents, err := t.documents(attribute, ids)
 			if err != nil {
-				return found{}, err
+				return report{}, err
 			}
 			for _, id := range ids {
-				v.documents[attribute] = append(v.documents[attribute], documents[id]...)
-				v.judge(documents[id], transactions[id])
+				r.documents[attribute] = append(r.documents[attribute], documents[id]...)
+				r.count(documents[id], transactions[id])
 			}
 			looked.Add(int64(len(ids)))
 		}
 	}
-	return v, nil
+	return r, nil
 }
 
-// judge compares the documents of one transaction with what was said about it.
-func (v *found) judge(documents []stored, t *transaction) {
-	v.transactions++
+// count compares the documents of one transaction with its verdicts.
+func (r *report) count(documents []document, t *transaction) {
+	r.transactions++
 	switch {
 	case len(documents) == 0 && t.accepted:
-		v.lost++
+		r.lost++
 	case len(documents) == 0:
-		v.refused++
+		r.refused++
 	case len(documents) > 1:
-		v.doubled++
-	case !slices.ContainsFunc(best(t.said), documents[0].says):
-		v.wrong++
+		r.doubled++
+	case !slices.ContainsFunc(best(t.verdicts), documents[0].says):
+		r.wrong++
 	}
 }
 
-// says reports whether the document has that verdict, for the user who is posted
-// as its reader.
-func (d stored) says(v parse.Verdict) bool {
+// says reports whether the document holds that verdict and is readable by the user
+// who was posted with it, and by nobody else.
+func (d document) says(v parse.Verdict) bool {
 	return d.Status == v.Status && d.ResultCode == v.Code && d.Receipt == v.Receipt && d.Amount == v.Amount &&
 		slices.Equal(d.Permissions, []string{`read("user:load")`})
 }
 
-// best returns those verdicts that none of the others outdoes: a result outdoes an
-// unknown outcome, and a success a failure.
-func best(said []parse.Verdict) []parse.Verdict {
+// best returns the verdicts that no other one outranks: any result outranks an unknown
+// outcome, and a success outranks a failure. Of two that are left, the function keeps
+// whichever came first.
+func best(verdicts []parse.Verdict) []parse.Verdict {
 	rank := map[parse.Status]int{parse.Timeout: 1, parse.Failed: 2, parse.Cancelled: 2, parse.Success: 3}
 	highest := 0
-	for _, s := range said {
-		highest = max(highest, rank[s.Status])
+	for _, v := range verdicts {
+		highest = max(highest, rank[v.Status])
 	}
-	return slices.DeleteFunc(slices.Clone(said), func(s parse.Verdict) bool { return rank[s.Status] < highest })
+	return slices.DeleteFunc(slices.Clone(verdicts), func(v parse.Verdict) bool { return rank[v.Status] < highest })
 }
 
-func (v found) print(out io.Writer) {
-	fmt.Fprintf(out, "Documents    of %s transactions: %s accepted and lost, %s refused, %s doubled, %s wrong\n",
-		thousands(v.transactions), thousands(v.lost), thousands(v.refused), thousands(v.doubled), thousands(v.wrong))
+func (r report) print(out io.Writer) {
+	fmt.Fprintf(out, "Documents    of %s transactions: %s lost, %s refused, %s doubled, %s wrong\n",
+		thousands(r.transactions), thousands(r.lost), thousands(r.refused), thousands(r.doubled), thousands(r.wrong))
 }
 
-func (v found) err() error {
-	if v.complete() {
+func (r report) err() error {
+	if r.complete() {
 		return nil
 	}
 	return fmt.Errorf("of %d transactions %d were accepted and lost, %d refused, %d have several documents, %d a wrong one",
-		v.transactions, v.lost, v.refused, v.doubled, v.wrong)
+		r.transactions, r.lost, r.refused, r.doubled, r.wrong)
 }
 
 // documents returns the documents of these transactions, by transaction.
-func (t target) documents(attribute string, ids []string) (map[string][]stored, error) {
+func (t target) documents(attribute string, ids []string) (map[string][]document, error) {
 	equal, err := json.Marshal(map[string]any{"method": "equal", "attribute": attribute, "values": ids})
 	if err != nil {
 		return nil, err
@@ -168,19 +170,19 @@ func (t target) documents(attribute string, ids []string) (map[string][]stored, 
 	if err != nil {
 		return nil, err
 	}
-	var page struct{ Documents []stored }
+	var page struct{ Documents []document }
 	if err := json.Unmarshal(body, &page); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.endpoint, err)
 	}
-	byID := map[string][]stored{}
+	byID := map[string][]document{}
 	for _, d := range page.Documents {
 		byID[d.transaction()] = append(byID[d.transaction()], d)
 	}
 	return byID, nil
 }
 
-// remove deletes documents.
-func (t target) remove(documents map[string][]stored) (removed int, err error) {
+// remove deletes documents and returns how many.
+func (t target) remove(documents map[string][]document) (removed int, err error) {
 	for attribute, ds := range documents {
 		for _, d := range ds {
 			if _, err := t.call(http.MethodDelete, t.path(attribute)+"/"+url.PathEscape(d.ID)); err != nil {
@@ -196,8 +198,8 @@ func (t target) path(attribute string) string {
 	return "/databases/" + url.PathEscape(t.database) + "/collections/" + url.PathEscape(t.collections[attribute]) + "/documents"
 }
 
-// call makes one call of Appwrite's API and returns the answer. It tries three
-// times: what a run stored would stay if it could not be found again.
+// call makes one call of Appwrite's API and returns the answer. It tries three times,
+// since one failed call would leave the documents of the whole run behind.
 func (t target) call(method, path string) (body []byte, err error) {
 	for try := range 3 {
 		time.Sleep(time.Duration(try) * 300 * time.Millisecond)
@@ -223,7 +225,7 @@ func (t target) once(method, path string) (body []byte, status int, err error) {
 	req.Header.Set("X-Appwrite-Response-Format", "1.8.0")
 	req.Header.Set("X-Appwrite-Project", t.project)
 	req.Header.Set("X-Appwrite-Key", t.key)
-	// A redirect would take the key elsewhere.
+	// Following a redirect would send the key to another server.
 	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {

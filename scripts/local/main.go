@@ -1,23 +1,18 @@
-// Local runs the function and a stand-in for Appwrite on this machine, posts
-// samples of what Safaricom sends, and shows what became of them. It needs
-// nothing but Go.
-//
-//	go run ./scripts/local              stay up afterwards, for requests of your own
-//	go run ./scripts/local -once        end after the samples
-//	go run ./scripts/local -outage 10s  first let the database fail for so long
+// Local runs the function beside a stand-in for Appwrite on this machine, posts
+// samples of what Safaricom sends, and shows what became of each. It needs nothing
+// but Go; go run ./scripts/local -h says what it can do.
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,235 +20,259 @@ import (
 	"openruntimes/handler/scripts/standin"
 )
 
-// samples are posted in turn, each row's payloads one after another.
-var samples = [][]string{
-	{"stk/paid"},
-	{"stk/paid-again"},
-	{"stk/paid-balance-no-value"},
-	{"stk/paid-all-text"},
-	{"stk/paid-id-37"},
-	{"stk/cancelled"},
-	{"stk/fail-1-funds"},
-	{"stk/fail-2001-wrong-pin"},
-	{"stk/unknown-1037-no-response"},
-	{"stk/fail-1019-expired", "stk/paid-after-expired"},
-	{"stk/unknown-bw-jms"},
-	{"stk/collision-paid-a", "stk/collision-paid-b"},
-	{"b2c/fail-2040-unregistered"},
-	{"b2c/unknown-17-internal"},
-	{"timeout/flat"},
-	{"timeout/envelope", "b2c/paid"},
-	{"stk/no-id"},
-	{"b2c/not-json"},
+const usage = `Usage:
+  go run ./scripts/local [-once] [-outage 10s] [-port 3000]
+  go run ./scripts/local -trigger paid [-amount 1000] [-uid amina] [-id ID]
+                         [-port 3000]
+
+The first runs the function and a stand-in for Appwrite on this machine, posts
+samples of what Safaricom sends, and shows what became of each. It then stays up
+for requests of your own, with the function's log, until Ctrl-C.
+
+  -once           stop after the samples
+  -outage 10s     first let the database fail for this long
+  -port 3000      the function's port, or the next one that is free
+
+The second posts one callback to the function that the first keeps running in
+another terminal.
+
+  -trigger paid   paid, cancelled, failed or timeout: a payment (STK Push)
+                  b2c-paid, b2c-failed or b2c-timeout: a disbursement (B2C)
+  -amount 1000    in whole shillings
+  -uid amina      the user who may read the document
+  -id ID          post about this transaction again; the default is a new one
+  -port 3000      where the function is
+
+Environment variables:
+
+  DARAJA_CALLBACK_SECRET  the path segment that callbacks need; set it for both
+                          commands, or for neither
+  DARAJA_ANONYMOUS_READ   "any" lets everybody read payments without a valid uid
+`
+
+// options are the command line.
+type options struct {
+	once         bool
+	outage       time.Duration
+	port         int // the function's; 0 is any
+	appwritePort int // likewise
+
+	trigger string // the name of an event, or "" to serve
+	amount  int64
+	uid, id string
 }
 
 func main() {
-	once := flag.Bool("once", false, "end after the samples")
-	outage := flag.Duration("outage", 0, "let the database fail for so long while the samples come")
-	flag.Parse()
-	if err := run(os.Stdout, 4000, 3000, *outage, *once); err != nil {
-		fmt.Fprintln(os.Stderr, "local:", err)
-		os.Exit(1)
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-// run serves Appwrite and the function on these ports of loopback, or on the
-// next ones that are free; 0 is any.
-func run(out io.Writer, appwritePort, functionPort int, outage time.Duration, once bool) error {
+// command does what the arguments say and returns the exit code: 2 where they are
+// wrong.
+func command(ctx context.Context, arguments []string, out, errOut io.Writer) int {
+	o, err := parseOptions(arguments)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, usage)
+		return 0
+	case err != nil:
+		fmt.Fprintf(errOut, "local: %v\n\n%s", err, usage)
+		return 2
+	case o.trigger != "":
+		err = o.post(out)
+	default:
+		err = run(ctx, out, o)
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "local:", err)
+		return 1
+	}
+	return 0
+}
+
+// parseOptions reads the command line. It refuses what would otherwise be ignored.
+func parseOptions(arguments []string) (options, error) {
+	o := options{appwritePort: 4000}
+	flags := o.flags()
+	if err := flags.Parse(arguments); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	if _, known := events[o.trigger]; !known && o.trigger != "" {
+		return options{}, fmt.Errorf("-trigger %s is not known", o.trigger)
+	}
+	if o.outage < 0 {
+		return options{}, errors.New("-outage must not be negative")
+	}
+	if o.amount < 1 {
+		return options{}, errors.New("-amount must be 1 or more")
+	}
+	var misplaced error
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "once", "outage":
+			if o.trigger != "" {
+				misplaced = fmt.Errorf("-%s does not go with -trigger", f.Name)
+			}
+		case "amount", "uid", "id":
+			if o.trigger == "" {
+				misplaced = fmt.Errorf("-%s needs -trigger", f.Name)
+			}
+		}
+	})
+	return o, misplaced
+}
+
+// flags describes the command line. The text for people is in usage.
+func (o *options) flags() *flag.FlagSet {
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&o.once, "once", false, "")
+	flags.DurationVar(&o.outage, "outage", 0, "")
+	flags.IntVar(&o.port, "port", 3000, "")
+	flags.StringVar(&o.trigger, "trigger", "", "")
+	flags.Int64Var(&o.amount, "amount", 1000, "")
+	flags.StringVar(&o.uid, "uid", "amina", "")
+	flags.StringVar(&o.id, "id", "", "")
+	return flags
+}
+
+// run serves Appwrite and the function, shows the samples, and stays up until ctx
+// ends.
+func run(ctx context.Context, out io.Writer, o options) error {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := standin.NewMachine(schema, handler.Main, appwritePort, functionPort)
+	m, err := standin.NewMachine(schema, handler.Main, o.appwritePort, o.port)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	for name, value := range m.Environment() {
+	if err := configure(m); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Appwrite stand-in  %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
+	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
+
+	s := newStage(out, m)
+	if o.outage > 0 {
+		if err := s.showOutage(ctx, o.outage, time.After(o.outage)); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	if err := s.showSamples(); err != nil || o.once {
+		return err
+	}
+	fmt.Fprintf(out, "\nTo post a callback of your own, in another terminal:\n%s", triggerCommand(m))
+	fmt.Fprintf(out, "To look at the documents, with the function's API key:\n%s", lookCommand(m))
+	fmt.Fprint(out, "Ctrl-C stops. What the function logs from here on:\n")
+	s.log.follow()
+	<-ctx.Done()
+	return nil
+}
+
+// configure sets the environment variables that the platform and the function's
+// settings would set. Two of them are the user's to choose. The ids are not: the
+// stand-in has the database and the collections that appwrite.json names.
+func configure(m *standin.Machine) error {
+	environment := m.Environment()
+	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
+		if given := os.Getenv(name); given != "" && given != environment[name] {
+			return fmt.Errorf("%s is %q, but here it is %q, as in appwrite.json: unset it", name, given, environment[name])
+		}
+	}
+	for _, name := range []string{"DARAJA_CALLBACK_SECRET", "DARAJA_ANONYMOUS_READ"} {
+		environment[name] = os.Getenv(name)
+	}
+	for name, value := range environment {
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "Appwrite stand-in   %s   schema: appwrite.json%s\n", m.AppwriteURL, instead(m.AppwriteURL, appwritePort))
-	fmt.Fprintf(out, "Function            %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, functionPort))
-
-	if outage > 0 {
-		if err := showOutage(out, m, outage); err != nil {
-			return err
-		}
+	// The function itself knows what is malformed, and logs it.
+	status, _, err := send(m.FunctionURL, "GET", "/health", "")
+	if _, errorLog := m.Logged(); err == nil && status != 200 {
+		return errors.New(strings.Join(errorLog, "\n"))
 	}
-	if err := postSamples(out, m); err != nil {
-		return err
-	}
-	if once {
-		return nil
-	}
-	m.Runtime.Logs = func(logs, errors string) { fmt.Fprint(out, prefixed("log    ", logs), prefixed("error  ", errors)) }
-	fmt.Fprintf(out, "\nTry:  curl -d @testdata/stk/paid.json '%s/callback?uid=me'\nCtrl-C stops.\n", strings.TrimPrefix(m.FunctionURL, "http://"))
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	<-stop
-	return nil
+	return err
 }
 
-// instead names a port that was taken.
+// instead says that another port had to be taken.
 func instead(address string, port int) string {
 	if port == 0 || strings.Contains(address, fmt.Sprintf(":%d", port)) {
 		return ""
 	}
-	return fmt.Sprintf("   (port %d is taken)", port)
+	return fmt.Sprintf("  (port %d is not free)", port)
 }
 
-func prefixed(prefix, text string) string {
-	var b strings.Builder
-	for _, line := range strings.FieldsFunc(text, func(c rune) bool { return c == '\n' }) {
-		b.WriteString(prefix + line + "\n")
+// triggerCommand posts to this function from another terminal.
+func triggerCommand(m *standin.Machine) string {
+	command := "  go run ./scripts/local -trigger paid -amount 250 -uid me"
+	if port := m.FunctionURL[strings.LastIndexByte(m.FunctionURL, ':')+1:]; port != "3000" {
+		command += " -port " + port
 	}
-	return b.String()
+	if os.Getenv("DARAJA_CALLBACK_SECRET") != "" {
+		command += "\n  (it needs the same DARAJA_CALLBACK_SECRET)"
+	}
+	return command + "\n"
 }
 
-// row is one line of the table. Amounts stand to the right.
-const row = "%-50s  %-8s %-20s  %-9s  %-10s  %7s  %s\n"
-
-func postSamples(out io.Writer, m *standin.Machine) error {
-	fmt.Fprintf(out, row, "POSTED", "REPLY", "DOCUMENT", "STATUS", "RECEIPT", "AMOUNT", "READ BY")
-	for _, names := range samples {
-		m.Appwrite.Reset()
-		var replies []string
-		var reason string
-		for _, name := range names {
-			status, text, err := post(m.FunctionURL, name)
-			if err != nil {
-				return err
-			}
-			replies, reason = append(replies, strconv.Itoa(status)), text
-		}
-		posted, replied := strings.Join(names, ", then "), strings.Join(replies, " ")
-		d, ok := lastDocument(m.Appwrite)
-		if !ok {
-			fmt.Fprintf(out, "%-50s  %-8s -  %s\n", posted, replied, reason)
-			continue
-		}
-		fmt.Fprintf(out, row, posted, replied, short(d.ID), text(d.Data["status"]), text(d.Data["receipt"]),
-			shillings(d.Data["amount"]), readers(d.Permissions))
-	}
-	return nil
+// lookCommand lists the payments.
+func lookCommand(m *standin.Machine) string {
+	return fmt.Sprintf(`  curl -H "X-Appwrite-Project: %s" \
+    -H "X-Appwrite-Key: %s" \
+    %s/databases/daraja/collections/payments/documents
+`, standin.ProjectID, standin.FunctionKey, m.AppwriteURL)
 }
 
-// showOutage posts samples while no document can be read or written, and follows
-// them through the queue.
-func showOutage(out io.Writer, m *standin.Machine, outage time.Duration) error {
-	for _, operation := range []string{"create", "get", "replace"} {
-		m.Appwrite.Inject(standin.Fault{Operation: operation, Reply: standin.HTML(http.StatusServiceUnavailable)})
+// A journal keeps what the function logs for whoever takes it, or prints it.
+type journal struct {
+	mu       sync.Mutex
+	out      io.Writer
+	printing bool
+	kept     string
+}
+
+// log has what one request logged.
+func (j *journal) log(logs, errors string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.printing {
+		j.kept += logs
+		return
 	}
-	end := time.Now().Add(outage)
-	fmt.Fprintf(out, "Outage: for %v every call for a document is answered 503. The queue works.\n\n", outage)
-	fmt.Fprintf(out, "%-50s  %-8s %s\n", "POSTED", "REPLY", "COMES BACK AT")
-	var first time.Time // when the last of the first copies comes back
-	for _, name := range []string{"stk/paid", "stk/cancelled", "timeout/envelope", "b2c/paid", "stk/no-id"} {
-		before := len(m.Appwrite.Waiting())
-		status, reason, err := post(m.FunctionURL, name)
-		if err != nil {
-			return err
-		}
-		if waiting := m.Appwrite.Waiting(); len(waiting) > before {
-			reason = comesBack(waiting, name)
-			first = waiting[(len(waiting)-1)/3].ScheduledAt
-		}
-		fmt.Fprintf(out, "%-50s  %-8d %s\n", name, status, reason)
-	}
-	time.Sleep(time.Until(end))
-	m.Appwrite.Heal()
-	fmt.Fprintf(out, "\nThe database is back. The stand-in's clock is moved on to %s, when the first copies come back.\n\n", first.Local().Format("15:04"))
-	m.RunUntil(first)
-	fmt.Fprintf(out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READ BY")
-	for _, collection := range []string{"payments", "disbursements"} {
-		for _, d := range m.Appwrite.Documents("daraja", collection) {
-			fmt.Fprintf(out, row, collection, "", short(d.ID), text(d.Data["status"]), text(d.Data["receipt"]), shillings(d.Data["amount"]), readers(d.Permissions))
+	now := time.Now().Format("15:04:05")
+	for _, stream := range []struct{ name, text string }{{"log  ", logs}, {"error", errors}} {
+		for _, line := range strings.FieldsFunc(stream.text, func(c rune) bool { return c == '\n' }) {
+			fmt.Fprintf(j.out, "%s %s  %s\n", now, stream.name, line)
 		}
 	}
-	fmt.Fprintln(out)
-	return nil
 }
 
-// comesBack lists the times at which the copies of a payload are due.
-func comesBack(waiting []standin.Execution, name string) string {
-	body, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		return err.Error()
-	}
-	var times []string
-	for _, e := range waiting {
-		if e.Body == string(body) {
-			times = append(times, e.ScheduledAt.Local().Format("Mon 15:04"))
-		}
-	}
-	return strings.Join(times, ", ")
+// follow prints what comes from now on.
+func (j *journal) follow() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.printing = true
 }
 
-// post sends a payload of testdata where Safaricom would send it.
-func post(function, name string) (status int, reason string, err error) {
-	body, err := os.Open(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		return 0, "", err
-	}
-	defer body.Close()
-	paths := map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeout": "/b2c/timeout"}
-	resp, err := http.Post(function+paths[filepath.Dir(name)]+"?uid=amina", "application/json", body)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	var reply struct{ ResultDesc string }
-	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
-		return 0, "", fmt.Errorf("%s: a reply that is not JSON: %w", name, err)
-	}
-	return resp.StatusCode, reply.ResultDesc, nil
+// hold keeps what comes from now on.
+func (j *journal) hold() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.printing, j.kept = false, ""
 }
 
-// lastDocument returns the document that was written last or, by a duplicate,
-// looked at last.
-func lastDocument(appwrite *standin.Appwrite) (standin.Document, bool) {
-	calls := appwrite.Calls()
-	if len(calls) == 0 {
-		return standin.Document{}, false
-	}
-	segments := strings.Split(calls[len(calls)-1].Path, "/") // /v1/databases/D/collections/C/documents/ID
-	id := segments[len(segments)-1]
-	if events := appwrite.Events(); len(events) > 0 {
-		id = events[len(events)-1].ID
-	}
-	return appwrite.Document(segments[3], segments[5], id)
-}
-
-// short cuts an id so that no payer's number is shown: a CheckoutRequestID ends
-// in one.
-func short(id string) string {
-	if strings.HasPrefix(id, "ws_CO_") {
-		return id[:min(10, len(id))] + "…*********"
-	}
-	return id[:min(4, len(id))] + "…"
-}
-
-func text(v any) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprint(v)
-}
-
-// shillings writes 1000 as 1,000.
-func shillings(v any) string {
-	s := text(v)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func readers(permissions []string) string {
-	if len(permissions) == 0 {
-		return "nobody"
-	}
-	return strings.NewReplacer(`read("`, "", `")`, "").Replace(strings.Join(permissions, " "))
+// take returns what was logged since it was last taken, and forgets it.
+func (j *journal) take() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept := j.kept
+	j.kept = ""
+	return kept
 }

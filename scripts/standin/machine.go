@@ -1,13 +1,11 @@
 package standin
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
@@ -61,20 +59,30 @@ func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Resp
 
 // serve starts a server and returns its address.
 func (m *Machine) serve(port int, h http.Handler) (string, error) {
-	for tried := 0; ; tried++ {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if errors.Is(err, syscall.EADDRINUSE) && tried < 20 {
-			port++
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		server := &http.Server{Handler: h}
-		m.servers = append(m.servers, server)
-		go server.Serve(listener)
-		return listener.Addr().String(), nil
+	listener, err := listen(port, net.Listen)
+	if err != nil {
+		return "", err
 	}
+	server := &http.Server{Handler: h}
+	m.servers = append(m.servers, server)
+	go server.Serve(listener)
+	return listener.Addr().String(), nil
+}
+
+// listen takes this port of loopback, or one of the next twenty; 0 is any. It does
+// not ask why a port cannot be had: on Windows one that is taken, and one that the
+// system keeps for itself, are other errors than elsewhere.
+func listen(port int, on func(network, address string) (net.Listener, error)) (net.Listener, error) {
+	listener, first := on("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if first == nil || port == 0 {
+		return listener, first
+	}
+	for next := port + 1; next <= port+20; next++ {
+		if listener, err := on("tcp", fmt.Sprintf("127.0.0.1:%d", next)); err == nil {
+			return listener, nil
+		}
+	}
+	return nil, first
 }
 
 // Close ends both servers and their connections.
