@@ -170,6 +170,9 @@ func TestAmount(t *testing.T) {
 		{`71.0`, 71, ""},
 		{`71.000`, 71, ""},
 		{`7100.01`, 7100, cut},
+		{`"+71"`, 0, odd}, // as its decimals are
+		{`"071"`, 0, odd},
+		{`"-0"`, 0, odd},
 		{`"071.00"`, 0, odd},
 		{`"+71.00"`, 0, odd},
 		{`" 71 "`, 71, ""},
@@ -412,7 +415,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want the zero Verdict, %s", tt.name, got, err, tt.text)
 		}
 	}
-	for _, resultType := range []string{`2`, `null`, `"x"`, `1.5`, `true`} {
+	for _, resultType := range []string{`2`, `null`, `"x"`, `1.5`, `true`, `"+1"`, `"01"`} {
 		got, err := B2C(with(t, paidOut, `"ResultType":0`, `"ResultType":`+resultType))
 		if got.Status != Success || err != nil {
 			t.Errorf("B2C with ResultType %s = %s, %v, want SUCCESS", resultType, got.Status, err)
