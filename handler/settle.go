@@ -12,18 +12,20 @@ import (
 type store interface {
 	// create returns errExists if the document's id is taken.
 	create(ctx context.Context, d document) error
-	// get reads the document of that kind and id.
+	// get reads the document of that kind and id, and returns errNotFound if
+	// there is none.
 	get(ctx context.Context, kind parse.Kind, id string) (document, error)
 	// replace overwrites the document if it is still the version of that
-	// $updatedAt, and returns errChanged if it is not.
+	// $updatedAt, and returns errChanged if it is not, or is gone.
 	replace(ctx context.Context, d document, updatedAt string) error
 }
 
 var (
-	errExists  = errors.New("a document with this id exists")
-	errChanged = errors.New("the document was changed meanwhile")
-	errForeign = errors.New("the document with this id is another transaction's")
-	errContest = errors.New("the document was changed too often meanwhile")
+	errExists   = errors.New("a document with this id exists")
+	errNotFound = errors.New("no document has this id")
+	errChanged  = errors.New("the document was changed meanwhile")
+	errForeign  = errors.New("the document with this id is another transaction's")
+	errContest  = errors.New("the document was changed too often meanwhile")
 )
 
 // action is what becomes of a new verdict, in the log's words.
@@ -96,11 +98,13 @@ const maxSteps = 5
 // already. It is safe to repeat, and to run many times at once.
 //
 // A first delivery is one call of the store, a duplicate two, a replacement
-// three.
+// three. Where the id is taken by another transaction, two come before these, or
+// four on PostgreSQL.
 func settle(ctx context.Context, s store, d document) (outcome, error) {
 	out, err := settleUnder(ctx, s, d)
 	if errors.Is(err, errForeign) {
-		// Appwrite compares ids without regard to case; Safaricom does not.
+		// Appwrite takes ids that differ in capitals alone for the same;
+		// Safaricom does not.
 		d.id = hashID(d.transaction)
 		out, err = settleUnder(ctx, s, d)
 	}
@@ -126,6 +130,7 @@ func settle(ctx context.Context, s store, d document) (outcome, error) {
 // another transaction, and the action beside, undone, if d belongs beside it.
 func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 	var have document
+	unseen := 0 // how often the id was taken, and nothing was found under it
 	for range maxSteps {
 		act := decide(have, d)
 		var err error
@@ -145,10 +150,22 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 		if !errors.Is(err, errExists) && !errors.Is(err, errChanged) {
 			return outcome{}, err
 		}
-		if have, err = s.get(ctx, d.kind, d.id); err != nil {
+		have, err = s.get(ctx, d.kind, d.id)
+		switch {
+		case errors.Is(err, errNotFound):
+			// The document was deleted meanwhile, and creating it works now. Or it
+			// has the id in other capitals, on PostgreSQL, where Appwrite compares
+			// ids without regard to case when it creates and with regard when it
+			// reads. Then creating it fails again.
+			if act == create {
+				unseen++
+			}
+			if unseen == 2 {
+				return outcome{}, errForeign
+			}
+		case err != nil:
 			return outcome{}, err
-		}
-		if !have.sameTransaction(d) {
+		case !have.sameTransaction(d):
 			return outcome{}, errForeign
 		}
 	}
