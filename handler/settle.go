@@ -157,10 +157,7 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 			// has the id in other capitals, on PostgreSQL, where Appwrite compares
 			// ids without regard to case when it creates and with regard when it
 			// reads. Then creating it fails again.
-			if act == create {
-				unseen++
-			}
-			if unseen == 2 {
+			if unseen++; unseen == 2 {
 				return outcome{}, errForeign
 			}
 		case err != nil:
