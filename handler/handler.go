@@ -43,10 +43,10 @@ var routes = [...]route{
 	{"/health", "health", nil},
 }
 
-// find returns the route of a path and what stands before it, which is right. A
-// trailing slash is allowed.
+// find returns the route that a path ends in, and the prefix before it, already
+// checked against the secrets. Neither has slashes too many.
 func (c Config) find(path string) (rt route, prefix string, found bool) {
-	path = strings.TrimSuffix(path, "/")
+	path = clean(path)
 	for _, rt := range routes {
 		prefix, matches := strings.CutSuffix(path, rt.path)
 		if matches && (c.admits(prefix) || rt.parse == nil && prefix == "") {
@@ -54,6 +54,15 @@ func (c Config) find(path string) (rt route, prefix string, found bool) {
 		}
 	}
 	return route{}, "", false
+}
+
+// clean drops doubled and trailing slashes. They mean nothing: an app joins its
+// callbackDomain and "/callback", and one that ends in a slash doubles it.
+func clean(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return strings.TrimSuffix(path, "/")
 }
 
 // Serve answers one request.

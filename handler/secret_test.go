@@ -23,9 +23,11 @@ func TestSecret(t *testing.T) {
 	for _, method := range []string{"POST", "GET", "PUT", "DELETE", "OPTIONS"} {
 		for _, path := range []string{"/nowhere", "/callback", "/", "/b2c/result", "/b2c/timeout", "/callback/",
 			"/" + secret[:31] + "/callback", "/" + secret + "x/callback", "/x" + secret + "/callback", "/" + strings.ToUpper(secret) + "/callback",
-			"/" + secret + "," + oldSecret + "/callback", "//" + secret + "/callback", "/" + secret + "//callback", "/" + secret + "/" + secret + "/callback",
+			"/" + secret + "," + oldSecret + "/callback", "/" + secret + "/" + secret + "/callback",
 			"/" + secret[:16] + "/callback", "/0/callback", "//callback", "/" + secret + "/nowhere", "/" + secret + "/callback/x",
-			"/x/health", "/" + secret[:31] + "/health", "//health", "/?secret=" + secret, "/callback?" + secret,
+			"/x/health", "/" + secret[:31] + "/health", "/?secret=" + secret, "/callback?" + secret,
+			"/" + secret[:16] + "/" + secret[16:] + "/callback", "/" + secret[:16] + "//" + secret[16:] + "/callback", "//" + secret[:31] + "//callback/",
+			"/callback//" + secret, "//", "///callback//",
 		} {
 			if status, reply := w.ask(method, path, stk); status != 404 || reply != unknown {
 				t.Errorf("%s %s: %d %s, want 404 %s", method, path, status, reply, unknown)
@@ -42,6 +44,11 @@ func TestSecret(t *testing.T) {
 		"/" + secret:                                stk,
 		"/" + secret + "/":                          stk,
 		"/" + oldSecret + "/callback":               stk,
+		"//" + secret + "/callback":                 stk,
+		"/" + secret + "//callback/":                stk,
+		"///" + secret + "///callback///":           stk,
+		"//" + secret + "//":                        stk,
+		"/" + secret + "//b2c//result":              b2c,
 		"/" + secret + "/b2c/result?uid=amina":      b2c,
 		"/" + oldSecret + "/b2c/timeout/?uid=amina": b2c,
 	} {
@@ -96,6 +103,29 @@ func TestMalformedSecret(t *testing.T) {
 		}
 		if logs, errors := w.Logged(); strings.Contains(strings.Join(append(logs, errors...), "\n"), w.config.Secrets[0]) && list != "," {
 			t.Errorf("the log quotes the secret %q: %q", list, errors)
+		}
+	}
+}
+
+// TestSlashesInSecret: slashes too many are dropped from a secret as from a path, so
+// that a malformed one works too. One of slashes alone would then be none at all,
+// and opens nothing.
+func TestSlashesInSecret(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]int{"/": 404, "///": 404, "/,//": 404, "a//b": 200, "/a": 200, "a/": 200, "/,a": 200} {
+		w := newWorld(t)
+		w.config.Secrets = secrets(list)
+		last := w.config.Secrets[len(w.config.Secrets)-1]
+		if status, _ := w.ask("POST", "/"+last+"/callback", payload(t, "stk/paid")); status != want {
+			t.Errorf("POST with the secret of %q: %d, want %d", list, status, want)
+		}
+		for _, path := range []string{"/callback", "//callback", "/", "//"} {
+			if status, _ := w.ask("POST", path, payload(t, "stk/paid")); status != 404 {
+				t.Errorf("POST %s, and the secret is %q: %d, want 404", path, list, status)
+			}
+		}
+		if status, _ := w.ask("GET", "/health", ""); status != 503 {
+			t.Errorf("health with %q: %d, want 503", list, status)
 		}
 	}
 }
