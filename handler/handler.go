@@ -3,6 +3,7 @@
 package handler
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -43,6 +44,21 @@ var routes = [...]route{
 	{"/health", "health", nil},
 }
 
+// read parses a body. Of one that is no JSON the callback is taken that it begins
+// with, if it is complete, and what follows is returned as rest: whoever sent too
+// much has said it all the same.
+func (rt route) read(body []byte) (v parse.Verdict, callback, rest []byte, err error) {
+	if v, err = rt.parse(body); !errors.Is(err, parse.ErrSyntax) {
+		return v, body, nil, err
+	}
+	callback, rest = parse.Split(body)
+	v, errWithoutRest := rt.parse(callback)
+	if errWithoutRest == nil || errors.Is(errWithoutRest, parse.ErrNotFinal) {
+		return v, callback, rest, errWithoutRest
+	}
+	return parse.Verdict{}, body, nil, err
+}
+
 // find returns the route that a path ends in, and the prefix before it, already
 // checked against the secrets. Neither has slashes too many.
 func (c Config) find(path string) (rt route, prefix string, found bool) {
@@ -67,15 +83,19 @@ func clean(path string) string {
 
 // Serve answers one request.
 func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
+	body := bytes.TrimPrefix(ctx.Req.BodyBinary(), []byte("\uFEFF")) // a byte order mark says nothing
 	rt, prefix, found := c.find(ctx.Req.Path)
 	if !found {
-		return turnAway(ctx)
+		return turnAway(ctx, body)
 	}
 	method := http.MethodPost
 	if rt.parse == nil {
 		method = http.MethodGet
 	}
 	if ctx.Req.Method != method {
+		if couldBeCallback(body) {
+			ctx.Error(refusal(rt.name, method+" only", body))
+		}
 		return ctx.Res.Json(acknowledgement{1, method + " only"},
 			ctx.Res.WithStatusCode(http.StatusMethodNotAllowed),
 			ctx.Res.WithHeaders(map[string]string{"allow": method}))
@@ -83,9 +103,8 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 	if rt.parse == nil {
 		return c.health(ctx, prefix != "")
 	}
-	body := ctx.Req.BodyBinary()
 	if len(body) > maxBody {
-		ctx.Error(fmt.Sprintf("refused route=%s reason=%q bytes=%d", rt.name, "body too large", len(body)))
+		ctx.Error(refusal(rt.name, "body too large", body))
 		return refuse(ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
 	dl := &delivery{
@@ -104,17 +123,11 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 }
 
 // turnAway answers an unknown path, and a known one without the callback secret,
-// in the same way. If it was a callback, somebody has to know: an app may have
+// in the same way. If it could be a callback, somebody has to know: an app may have
 // another address than the function.
-func turnAway(ctx openruntimes.Context) openruntimes.Response {
-	if body := ctx.Req.BodyBinary(); len(body) <= maxBody {
-		for _, rt := range routes[:3] {
-			if v, err := rt.parse(body); err == nil {
-				ctx.Error(fmt.Sprintf("refused route=- reason=%q looks=%s id=%s",
-					"a callback to an unknown path, or without the callback secret", rt.name, newDocument(v, "", time.Time{}).masked()))
-				break
-			}
-		}
+func turnAway(ctx openruntimes.Context, body []byte) openruntimes.Response {
+	if couldBeCallback(body) {
+		ctx.Error(refusal("-", "unknown path, or without the callback secret", body))
 	}
 	return refuse(ctx, http.StatusNotFound, "unknown path")
 }
@@ -128,7 +141,8 @@ type delivery struct {
 	prefix  string // "/SECRET", if there is one
 	uid     string // as it came
 	attempt int    // 0 from Safaricom
-	body    []byte
+	body    []byte // once it was read, the callback alone
+	rest    []byte // what followed the callback
 	start   time.Time
 
 	document document // once the body was read; before, it has no id
@@ -143,13 +157,17 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 			reply = dl.panicked(panicSite())
 		}
 	}()
-	verdict, err := dl.route.parse(dl.body)
+	verdict, callback, rest, err := dl.route.read(dl.body)
+	dl.body, dl.rest = callback, rest
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):
 		dl.ctx.Log(fmt.Sprintf("route=%s outcome=not-final", dl.route.name))
+		if len(rest) > 0 {
+			dl.ctx.Error(fmt.Sprintf("odd route=%s note=%q", dl.route.name, afterwards(rest)))
+		}
 		return accepted()
 	case err != nil:
-		dl.ctx.Error(fmt.Sprintf("refused route=%s reason=%q %s", dl.route.name, err, shape(dl.body)))
+		dl.ctx.Error(refusal(dl.route.name, err.Error(), dl.body))
 		return refuse(dl.ctx, http.StatusBadRequest, err.Error())
 	}
 	return dl.record(verdict)
@@ -217,6 +235,9 @@ func (dl *delivery) oddities(note string, did action) []string {
 	if note != "" {
 		notes = append(notes, note)
 	}
+	if len(dl.rest) > 0 {
+		notes = append(notes, afterwards(dl.rest))
+	}
 	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
 		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
@@ -224,6 +245,11 @@ func (dl *delivery) oddities(note string, did action) []string {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes
+}
+
+// afterwards describes what followed a callback in the same body.
+func afterwards(rest []byte) string {
+	return "after the callback: " + shape(rest) + looks(rest)
 }
 
 // settle settles d, if the settings allow it. It is called with the deepest stack,
@@ -259,6 +285,41 @@ func (dl *delivery) validUID() string {
 // summary is what a document says, for the log.
 func (d document) summary() string {
 	return fmt.Sprintf("status=%s code=%d receipt=%s amount=%d", d.status, d.code, d.receipt, d.amount)
+}
+
+// couldBeCallback reports whether a body that is refused may be somebody's payment:
+// JSON, be it cut off or too long, or compressed.
+func couldBeCallback(body []byte) bool {
+	begin := bytes.TrimLeft(body, " \t\r\n")
+	return bytes.HasPrefix(begin, []byte("{")) || bytes.HasPrefix(begin, []byte("[")) || isGzip(body)
+}
+
+// isGzip reports whether a body is compressed. Such a one is refused: HTTP lets
+// nobody compress a request unasked, and nobody was seen to.
+func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte("\x1f\x8b")) }
+
+// refusal is the error log's line for a body that is not settled. It quotes nothing.
+// What is too large is not read for it either.
+func refusal(route, reason string, body []byte) string {
+	line := fmt.Sprintf("refused route=%s reason=%q ", route, reason)
+	if len(body) > maxBody {
+		return line + fmt.Sprintf("bytes=%d", len(body))
+	}
+	return line + shape(body) + looks(body)
+}
+
+// looks says of a callback which route takes it and its masked id, so that the
+// payment can be found, and of what is compressed that it is.
+func looks(body []byte) string {
+	if isGzip(body) {
+		return " looks=gzip"
+	}
+	for _, rt := range routes[:3] {
+		if v, _, _, err := rt.read(body); err == nil {
+			return " looks=" + rt.name + " id=" + newDocument(v, "", time.Time{}).masked()
+		}
+	}
+	return ""
 }
 
 // shape describes a body without quoting it: its length and the sorted names of

@@ -423,6 +423,28 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestSplit(t *testing.T) {
+	tests := []struct{ body, value, rest string }{
+		{`{"a":1}`, `{"a":1}`, ""},
+		{" \n{\"a\":1}\r\n ", `{"a":1}`, ""},
+		{`{"a":"}"}}`, `{"a":"}"}`, "}"},
+		{`{} ; `, `{}`, ";"},
+		{"{}\x00", `{}`, "\x00"},
+		{`{"a":1}{"b":2}`, `{"a":1}`, `{"b":2}`},
+		{`[1] x`, `[1]`, "x"},
+		{`{"a":`, "", `{"a":`},
+		{`x{}`, "", `x{}`},
+		{" ", "", " "},
+		{"", "", ""},
+	}
+	for _, tt := range tests {
+		value, rest := Split([]byte(tt.body))
+		if string(value) != tt.value || string(rest) != tt.rest {
+			t.Errorf("Split(%q) = %q, %q, want %q, %q", tt.body, value, rest, tt.value, tt.rest)
+		}
+	}
+}
+
 // TestB2CTimeout: whatever the body says, the outcome is unknown.
 func TestB2CTimeout(t *testing.T) {
 	want := Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Timeout, Code: 1, Reason: "Timed out."}
