@@ -88,17 +88,18 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 	if !found {
 		return turnAway(ctx, body)
 	}
-	method := http.MethodPost
+	allowed := []string{http.MethodPost}
 	if rt.parse == nil {
-		method = http.MethodGet
+		allowed = []string{http.MethodGet, http.MethodHead} // some monitors ask for the status alone
 	}
-	if ctx.Req.Method != method {
+	if !slices.Contains(allowed, ctx.Req.Method) {
+		reason := allowed[0] + " only"
 		if couldBeCallback(body) {
-			ctx.Error(refusal(rt.name, method+" only", body))
+			ctx.Error(refusal(rt.name, reason, body))
 		}
-		return ctx.Res.Json(acknowledgement{1, method + " only"},
+		return ctx.Res.Json(acknowledgement{1, reason},
 			ctx.Res.WithStatusCode(http.StatusMethodNotAllowed),
-			ctx.Res.WithHeaders(map[string]string{"allow": method}))
+			ctx.Res.WithHeaders(map[string]string{"allow": strings.Join(allowed, ", ")}))
 	}
 	if rt.parse == nil {
 		return c.health(ctx, prefix != "")
