@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"openruntimes/handler/scripts/standin"
 )
 
 const byteOrderMark = "\uFEFF"
@@ -204,6 +207,57 @@ func TestRefusedElsewhere(t *testing.T) {
 			}
 			if strings.Contains(line, oldSecret) || strings.Contains(line, "amina") {
 				t.Errorf("error log = %q, which quotes the address", line)
+			}
+		})
+	}
+}
+
+// TestIncomplete: an operator hears of a SUCCESS that no app shows, and not of one
+// beside which a complete one stands.
+func TestIncomplete(t *testing.T) {
+	t.Parallel()
+	const id = "ws_CO_23112026140731772700000011"
+	bare, full := stkCallback(id, 0, ""), stkCallback(id, 0, "UKN4T8W2QD")
+	another := strings.Replace(bare, `"ResultDesc"`, `"CallbackMetadata":{"Item":{"Name":"Amount","Value":7}},"ResultDesc"`, 1)
+	lost := standin.Fault{Operation: "create", Times: 1, After: true, Reply: standin.HTML(502)}
+	down := standin.Fault{Operation: "create", Reply: standin.HTML(503)}
+	for name, tt := range map[string]struct {
+		before []string
+		body   string
+		fault  *standin.Fault
+		want   bool
+	}{
+		"alone":                        {nil, bare, nil, true},
+		"after a timeout":              {[]string{stkCallback(id, 1037, "")}, bare, nil, true},
+		"once more":                    {[]string{bare}, bare, nil, true},
+		"after the complete one":       {[]string{full}, bare, nil, false},
+		"contradicting a complete one": {[]string{full}, another, nil, false},
+		"the answer was lost":          {nil, bare, &lost, true},
+		"it is queued":                 {nil, bare, &down, false},
+		"complete":                     {[]string{bare}, full, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for _, body := range tt.before {
+				w.post("/callback?uid=amina", body)
+			}
+			if tt.fault != nil {
+				w.Appwrite.Inject(*tt.fault)
+			}
+			w.Logged()
+			if got := w.post("/callback?uid=amina", tt.body); got != 200 {
+				t.Errorf("reply %d, want 200", got)
+			}
+			_, errors := w.Logged()
+			line := `odd route=callback id=ws_CO_23112026140731772********* note="SUCCESS without receipt or amount: the app shows it to nobody"`
+			if got := slices.Contains(errors, line); got != tt.want {
+				t.Errorf("error log = %q, that it is not shown: %t, want %t", errors, got, tt.want)
+			}
+			w.Appwrite.Heal()
+			w.later(3 * time.Minute)
+			if _, errors := w.Logged(); tt.fault == &down && !slices.Contains(errors, line) {
+				t.Errorf("error log once it is stored = %q, want that it is not shown", errors)
 			}
 		})
 	}

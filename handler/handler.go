@@ -185,14 +185,14 @@ func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 		}
 		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.name, classify(err), err))
 	}
-	for _, note := range dl.oddities(v.Note, out.action) {
+	for _, note := range dl.oddities(v.Note, out) {
 		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", dl.name, note))
 	}
 	switch out.action {
 	case conflict:
-		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.name, out.stored.summary(), dl.document.summary()))
 	case beside:
-		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.name, out.stored.summary(), dl.document.summary()))
 	}
 	return dl.finish(out.action)
 }
@@ -230,7 +230,7 @@ func (dl *delivery) finish(did action) openruntimes.Response {
 
 // oddities says what an operator should know about a document that stands all
 // the same.
-func (dl *delivery) oddities(note string, did action) []string {
+func (dl *delivery) oddities(note string, out outcome) []string {
 	d := &dl.document
 	var notes []string
 	if note != "" {
@@ -239,10 +239,11 @@ func (dl *delivery) oddities(note string, did action) []string {
 	if len(dl.rest) > 0 {
 		notes = append(notes, afterwards(dl.rest))
 	}
-	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
+	kept := out.action != "" && out.action != queued // else it is said when it is stored
+	if kept && d.status == parse.Success && max(d.rank(), out.stored.rank()) < complete {
 		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
-	if d.reader == "" && did == create {
+	if d.reader == "" && out.action == create {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes

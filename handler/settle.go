@@ -60,6 +60,10 @@ func decide(have, want document) action {
 	}
 }
 
+// complete is the rank of a SUCCESS with receipt and amount. The client shows no
+// other.
+const complete = 4
+
 // rank orders verdicts by how much they know.
 func (d document) rank() int {
 	switch d.status {
@@ -69,7 +73,7 @@ func (d document) rank() int {
 		return 2
 	case parse.Success:
 		if d.receipt != "" && d.amount != 0 {
-			return 4 // complete: the client shows no other success
+			return complete
 		}
 		return 3
 	default:
@@ -88,7 +92,7 @@ func (d document) addsNothing(have document) bool {
 // outcome is what settle did.
 type outcome struct {
 	action action
-	stored string // of a conflict or a collision, what the document that stays says
+	stored document // what was found under the id; the zero document if nothing was
 }
 
 // maxSteps bounds how often one settling looks again after being overtaken.
@@ -141,11 +145,7 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 			err = s.replace(ctx, d, have.updatedAt)
 		}
 		if err == nil {
-			out := outcome{action: act}
-			if act == conflict || act == beside {
-				out.stored = have.summary()
-			}
-			return out, nil
+			return outcome{act, have}, nil
 		}
 		if !errors.Is(err, errExists) && !errors.Is(err, errChanged) {
 			return outcome{}, err

@@ -183,7 +183,7 @@ func TestSettleBeside(t *testing.T) {
 	first := said(parse.Success, 0, "OTHER", 100)
 	m := newMemory(first)
 	out, err := settle(context.Background(), m, payment())
-	if out.action != beside || !strings.Contains(out.stored, "receipt=OTHER ") || err != nil {
+	if out.action != beside || out.stored.receipt != "OTHER" || err != nil {
 		t.Fatalf("settle = %+v, %v, want beside OTHER", out, err)
 	}
 	if got := m.documents["ws_co_1"]; got.receipt != "OTHER" || got.reader != "user:amina" {
