@@ -262,3 +262,24 @@ func TestIncomplete(t *testing.T) {
 		})
 	}
 }
+
+// TestShape: at most ten keys, each a name of at most 60 letters.
+func TestShape(t *testing.T) {
+	t.Parallel()
+	keys := func(names string) string { return `{"` + strings.ReplaceAll(names, ",", `":1,"`) + `":1}` }
+	long := strings.Repeat("k", 60)
+	for body, want := range map[string]string{
+		keys("b,a,Z,z_A"):              "bytes=27 keys=Z,a,b,z_A",
+		keys("a,b,c,d,e,f,g,h,i,j"):    "bytes=61 keys=a,b,c,d,e,f,g,h,i,j",
+		keys("a,b,c,d,e,f,g,h,i,j,k"):  "bytes=67 keys=a,b,c,d,e,f,g,h,i,j,...",
+		keys(long):                     "bytes=66 keys=" + long,
+		keys(long + "k"):               "bytes=67 keys=?",
+		keys("a1,a-b,a b,@,[,`,{,é,^"): "bytes=61 keys=?,?,?,?,?,?,?,?,?",
+		"{}":                           "bytes=2 keys=",
+		"[]":                           "bytes=2 keys=-",
+	} {
+		if got := shape([]byte(body)); got != want {
+			t.Errorf("shape(%s) = %s, want %s", body, got, want)
+		}
+	}
+}
