@@ -399,12 +399,21 @@ func TestReplies(t *testing.T) {
 		{"POST", "/callback/?uid=amina", stk, 200, acceptedBody, 1},
 		{"POST", "/?uid=amina", stk, 200, acceptedBody, 1},
 		{"POST", "?uid=amina", stk, 200, acceptedBody, 1},
+		{"POST", "//callback?uid=amina", stk, 200, acceptedBody, 1},
+		{"POST", "/callback//?uid=amina", stk, 200, acceptedBody, 1},
+		{"POST", "///callback///?uid=amina", stk, 200, acceptedBody, 1},
+		{"POST", "//?uid=amina", stk, 200, acceptedBody, 1},
+		{"POST", "/b2c//result", b2c, 200, acceptedBody, 1},
+		{"POST", "//b2c///timeout/", timeout, 200, acceptedBody, 1},
 		{"POST", "/b2c/result?uid=amina", b2c, 200, acceptedBody, 1},
 		{"POST", "/b2c/result/", b2c, 200, acceptedBody, 1},
 		{"POST", "/b2c/timeout?uid=amina", timeout, 200, acceptedBody, 1},
 		{"POST", "/b2c/timeout/", timeout, 200, acceptedBody, 1},
 		{"GET", "/health", "", 200, healthy, 0},
 		{"GET", "/health/", "", 200, healthy, 0},
+		{"GET", "//health", "", 200, healthy, 0},
+		{"HEAD", "/health", "", 200, "", 0}, // net/http leaves the body out
+		{"HEAD", "/health/", "", 200, "", 0},
 
 		{"POST", "/callback", "", 400, `{"ResultCode":1,"ResultDesc":"not JSON at byte 0"}`, 0},
 		{"POST", "/callback", "{}", 400, `{"ResultCode":1,"ResultDesc":"Body.stkCallback.CheckoutRequestID: missing"}`, 0},
@@ -424,11 +433,13 @@ func TestReplies(t *testing.T) {
 		{"GET", "/b2c/timeout", "", 405, postOnly, 0},
 		{"POST", "/health", "", 405, getOnly, 0},
 		{"DELETE", "/health", "", 405, getOnly, 0},
+		{"HEAD", "/callback", "", 405, "", 0},
+		{"HEAD", "/nowhere", "", 404, "", 0},
 
 		{"POST", "/nowhere", stk, 404, unknown, 0},
 		{"GET", "/nowhere", "", 404, unknown, 0},
-		{"POST", "//callback", stk, 404, unknown, 0},
-		{"POST", "/callback//", stk, 404, unknown, 0},
+		{"POST", "/call/back", stk, 404, unknown, 0},
+		{"POST", "/callback&uid=amina", stk, 404, unknown, 0},
 		{"POST", "/Callback", stk, 404, unknown, 0},
 		{"POST", "/callback/x", stk, 404, unknown, 0},
 		{"POST", "/b2c", b2c, 404, unknown, 0},
@@ -444,12 +455,36 @@ func TestReplies(t *testing.T) {
 		if got := r.header.Get("Content-Type"); got != "application/json; charset=utf-8" {
 			t.Errorf("%s %s: Content-Type %q", tt.method, tt.target, got)
 		}
-		allow := map[string]string{postOnly: "POST", getOnly: "GET"}[tt.want]
+		allow := map[string]string{postOnly: "POST", getOnly: "GET, HEAD"}[tt.want]
+		if tt.method == "HEAD" && tt.status == 405 {
+			allow = "POST"
+		}
 		if got := r.header.Get("Allow"); got != allow {
 			t.Errorf("%s %s: Allow %q, want %q", tt.method, tt.target, got, allow)
 		}
 		if tt.documents == 0 && w.operations() != "" {
 			t.Errorf("%s %s called the API for nothing", tt.method, tt.target)
+		}
+	}
+}
+
+// TestHead: whoever only wants the status gets that of GET. The body is the
+// platform's to leave out: it takes an empty one of an error for one that lacks its
+// page.
+func TestHead(t *testing.T) {
+	w := newWorld(t)
+	for _, databaseID := range []string{"daraja", ""} {
+		t.Setenv("DARAJA_DATABASE_ID", databaseID)
+		get := w.serve("GET", "/health", "", http.Header{}, "")
+		head := w.serve("HEAD", "/health", "", http.Header{}, "")
+		if head.Code != get.Code {
+			t.Errorf("HEAD with the database %q: %d, want %d", databaseID, head.Code, get.Code)
+		}
+		if head.Body.Len() == 0 || head.Body.String() != get.Body.String() {
+			t.Errorf("HEAD with the database %q has the body %q, want %q", databaseID, head.Body, get.Body)
+		}
+		if r := w.send("HEAD", "/health", ""); r.status != get.Code || r.body != "" {
+			t.Errorf("HEAD over HTTP: %d %q, want %d and no body", r.status, r.body, get.Code)
 		}
 	}
 }

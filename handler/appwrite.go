@@ -52,6 +52,9 @@ func (a *appwrite) create(ctx context.Context, d document) error {
 
 func (a *appwrite) get(ctx context.Context, kind parse.Kind, id string) (document, error) {
 	body, err := a.call(ctx, "get", http.MethodGet, a.address(kind, id), nil, nil)
+	if isDocumentNotFound(err) {
+		return document{}, errNotFound
+	}
 	if err != nil {
 		return document{}, err
 	}
@@ -104,7 +107,7 @@ func (a *appwrite) replace(ctx context.Context, d document, updatedAt string) er
 	}
 	_, err := a.call(ctx, "replace", http.MethodPatch, a.address(d.kind, d.id),
 		map[string]any{"X-Appwrite-Timestamp": updatedAt}, params)
-	if status(err) == http.StatusConflict {
+	if status(err) == http.StatusConflict || isDocumentNotFound(err) {
 		return errChanged
 	}
 	return err
@@ -237,6 +240,13 @@ func status(err error) int {
 		return f.status
 	}
 	return 0
+}
+
+// isDocumentNotFound reports whether the collection is there and the document is
+// not. A missing collection or database is a 404 of another type.
+func isDocumentNotFound(err error) bool {
+	var f *failure
+	return err != nil && errors.As(err, &f) && f.status == http.StatusNotFound && f.kind == "document_not_found"
 }
 
 // withContext gives each request of the SDK a context, and so a deadline: the

@@ -229,6 +229,26 @@ func TestCachedRow(t *testing.T) {
 	}
 }
 
+// TestNotFound: a document that is not there is another thing than a collection
+// that is not there, which an operator has to mend.
+func TestNotFound(t *testing.T) {
+	w := newWire(t, 404, `{"type":"document_not_found","message":"ws_CO_1"}`)
+	if _, err := w.store().get(context.Background(), parse.Payment, "ws_CO_1"); !errors.Is(err, errNotFound) {
+		t.Errorf("get = %v, want %v", err, errNotFound)
+	}
+	if err := w.store().replace(context.Background(), payment(), ""); !errors.Is(err, errChanged) {
+		t.Errorf("replace = %v, want %v", err, errChanged)
+	}
+	for _, w.answer = range []string{`{"type":"collection_not_found"}`, `{"type":"database_not_found"}`, `<html>`, ``} {
+		if _, err := w.store().get(context.Background(), parse.Payment, "ws_CO_1"); status(err) != 404 || classify(err) != operator {
+			t.Errorf("get answered %q = %v, want a 404 that needs an operator", w.answer, err)
+		}
+		if err := w.store().replace(context.Background(), payment(), ""); status(err) != 404 || classify(err) != operator {
+			t.Errorf("replace answered %q = %v, want a 404 that needs an operator", w.answer, err)
+		}
+	}
+}
+
 // TestRedirectIsRefused: following it would turn a POST into a GET, whose 200
 // looks like a success.
 func TestRedirectIsRefused(t *testing.T) {

@@ -116,8 +116,9 @@ func isSecret(s string) bool {
 	return len(s) >= 16 && len(s) <= 64
 }
 
-// admits reports whether the path before a route is a right one: "/SECRET", or
-// nothing where there is no secret. It takes the same time for every wrong one.
+// admits reports whether the clean path before a route is a right one: "/SECRET",
+// or nothing where there is no secret. It takes the same time for every wrong one.
+// A secret of slashes alone admits nobody.
 func (c Config) admits(prefix string) bool {
 	if len(c.Secrets) == 0 {
 		return prefix == ""
@@ -125,10 +126,10 @@ func (c Config) admits(prefix string) bool {
 	given := sha256.Sum256([]byte(prefix))
 	admitted := 0
 	for _, secret := range c.Secrets {
-		want := sha256.Sum256([]byte("/" + secret))
+		want := sha256.Sum256([]byte(clean("/" + secret)))
 		admitted |= subtle.ConstantTimeCompare(given[:], want[:])
 	}
-	return admitted == 1
+	return admitted == 1 && prefix != ""
 }
 
 // present says which settings there are, for a person who may know.

@@ -14,6 +14,18 @@ func TestDocumentID(t *testing.T) {
 	for id, own := range map[string]bool{
 		"ws_CO_23112026093005700000001":    true,
 		"a":                                true,
+		"z":                                true,
+		"A":                                true,
+		"Z":                                true,
+		"9":                                true,
+		"0.":                               true,
+		"aAzZ09":                           true,
+		"a`":                               false, // what stands beside the letters and digits
+		"a{":                               false,
+		"a@":                               false,
+		"a[":                               false,
+		"a/":                               false,
+		"a:":                               false,
 		"1":                                true,
 		"0":                                false,
 		strings.Repeat("x", 36):            true,
@@ -65,6 +77,10 @@ func TestText(t *testing.T) {
 	}{
 		{"Request cancelled by user", 255, "Request cancelled by user"},
 		{"jambo", 3, "jam"},
+		{"jambo", 4, "jamb"},
+		{"jambo", 5, "jambo"},
+		{"{jambo", 7, "'{jambo"},
+		{"{jambo", 6, "'{jamb"},
 		{"ñññññ", 3, "ñññ"},
 		{"ñññ", 3, "ñññ"}, // six bytes, three characters
 		{"a\x00b", 9, "a\uFFFDb"},

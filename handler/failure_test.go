@@ -313,15 +313,40 @@ func TestQueuedRequest(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.config.DatabaseID = "gone"
-		for _, path := range []string{"/callback", "/", "/callback/"} {
+		for _, path := range []string{"/callback", "/", "/callback/", "//callback", "//", "///callback//"} {
 			if got := w.post(path+query, payload(t, "stk/paid")); got != 200 {
 				t.Errorf("%s%s: %d, want 200", path, query, got)
 			}
 		}
 		for i, e := range w.Appwrite.Waiting() {
-			if i < 3 && e.Path != want { // the soonest of each
+			if i < 6 && e.Path != want { // the soonest of each
 				t.Errorf("%s waits as %s, want %s", query, e.Path, want)
 			}
+		}
+	}
+}
+
+// TestQueuedPath: what waits has the clean path, in which a later version reads the
+// secret and the route.
+func TestQueuedPath(t *testing.T) {
+	t.Parallel()
+	for posted, want := range map[string]string{
+		"//callback":                            "/callback?attempt=1",
+		"/b2c//result/":                         "/b2c/result?attempt=1",
+		"//" + secret + "//callback//":          "/" + secret + "/callback?attempt=1",
+		"/" + secret + "///b2c//timeout?uid=a/": "/" + secret + "/b2c/timeout?attempt=1",
+	} {
+		w := newWorld(t)
+		w.config.DatabaseID = "gone"
+		if strings.Contains(posted, secret) {
+			w.config.Secrets = []string{secret}
+		}
+		name := map[bool]string{true: "stk/paid", false: "b2c/paid"}[strings.Contains(posted, "callback")]
+		if got := w.post(posted, payload(t, name)); got != 200 {
+			t.Errorf("%s: %d, want 200", posted, got)
+		}
+		if waiting := w.Appwrite.Waiting(); len(waiting) != 3 || waiting[0].Path != want {
+			t.Errorf("%s waits as %v, want %s", posted, waiting, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package handler
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -43,10 +44,25 @@ var routes = [...]route{
 	{"/health", "health", nil},
 }
 
-// find returns the route of a path and what stands before it, which is right. A
-// trailing slash is allowed.
+// read parses a body. Of one that is no JSON the callback is taken that it begins
+// with, if it is complete, and what follows is returned as rest: whoever sent too
+// much has said it all the same.
+func (rt route) read(body []byte) (v parse.Verdict, callback, rest []byte, err error) {
+	if v, err = rt.parse(body); !errors.Is(err, parse.ErrSyntax) {
+		return v, body, nil, err
+	}
+	callback, rest = parse.Split(body)
+	v, errWithoutRest := rt.parse(callback)
+	if errWithoutRest == nil || errors.Is(errWithoutRest, parse.ErrNotFinal) {
+		return v, callback, rest, errWithoutRest
+	}
+	return parse.Verdict{}, body, nil, err
+}
+
+// find returns the route that a path ends in, and the prefix before it, already
+// checked against the secrets. Neither has slashes too many.
 func (c Config) find(path string) (rt route, prefix string, found bool) {
-	path = strings.TrimSuffix(path, "/")
+	path = clean(path)
 	for _, rt := range routes {
 		prefix, matches := strings.CutSuffix(path, rt.path)
 		if matches && (c.admits(prefix) || rt.parse == nil && prefix == "") {
@@ -56,27 +72,40 @@ func (c Config) find(path string) (rt route, prefix string, found bool) {
 	return route{}, "", false
 }
 
+// clean drops doubled and trailing slashes. They mean nothing: an app joins its
+// callbackDomain and "/callback", and one that ends in a slash doubles it.
+func clean(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return strings.TrimSuffix(path, "/")
+}
+
 // Serve answers one request.
 func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
+	body := bytes.TrimPrefix(ctx.Req.BodyBinary(), []byte("\uFEFF")) // a byte order mark says nothing
 	rt, prefix, found := c.find(ctx.Req.Path)
 	if !found {
-		return turnAway(ctx)
+		return turnAway(ctx, body)
 	}
-	method := http.MethodPost
+	allowed := []string{http.MethodPost}
 	if rt.parse == nil {
-		method = http.MethodGet
+		allowed = []string{http.MethodGet, http.MethodHead} // some monitors ask for the status alone
 	}
-	if ctx.Req.Method != method {
-		return ctx.Res.Json(acknowledgement{1, method + " only"},
+	if !slices.Contains(allowed, ctx.Req.Method) {
+		reason := allowed[0] + " only"
+		if couldBeCallback(body) {
+			ctx.Error(refusal(rt.name, reason, body))
+		}
+		return ctx.Res.Json(acknowledgement{1, reason},
 			ctx.Res.WithStatusCode(http.StatusMethodNotAllowed),
-			ctx.Res.WithHeaders(map[string]string{"allow": method}))
+			ctx.Res.WithHeaders(map[string]string{"allow": strings.Join(allowed, ", ")}))
 	}
 	if rt.parse == nil {
 		return c.health(ctx, prefix != "")
 	}
-	body := ctx.Req.BodyBinary()
 	if len(body) > maxBody {
-		ctx.Error(fmt.Sprintf("refused route=%s reason=%q bytes=%d", rt.name, "body too large", len(body)))
+		ctx.Error(refusal(rt.name, "body too large", body))
 		return refuse(ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
 	dl := &delivery{
@@ -95,17 +124,11 @@ func (c Config) Serve(ctx openruntimes.Context) openruntimes.Response {
 }
 
 // turnAway answers an unknown path, and a known one without the callback secret,
-// in the same way. If it was a callback, somebody has to know: an app may have
+// in the same way. If it could be a callback, somebody has to know: an app may have
 // another address than the function.
-func turnAway(ctx openruntimes.Context) openruntimes.Response {
-	if body := ctx.Req.BodyBinary(); len(body) <= maxBody {
-		for _, rt := range routes[:3] {
-			if v, err := rt.parse(body); err == nil {
-				ctx.Error(fmt.Sprintf("refused route=- reason=%q looks=%s id=%s",
-					"a callback to an unknown path, or without the callback secret", rt.name, newDocument(v, "", time.Time{}).masked()))
-				break
-			}
-		}
+func turnAway(ctx openruntimes.Context, body []byte) openruntimes.Response {
+	if couldBeCallback(body) {
+		ctx.Error(refusal("-", "unknown path, or without the callback secret", body))
 	}
 	return refuse(ctx, http.StatusNotFound, "unknown path")
 }
@@ -119,7 +142,8 @@ type delivery struct {
 	prefix  string // "/SECRET", if there is one
 	uid     string // as it came
 	attempt int    // 0 from Safaricom
-	body    []byte
+	body    []byte // once it was read, the callback alone
+	rest    []byte // what followed the callback
 	start   time.Time
 
 	document document // once the body was read; before, it has no id
@@ -134,13 +158,17 @@ func (dl *delivery) answer() (reply openruntimes.Response) {
 			reply = dl.panicked(panicSite())
 		}
 	}()
-	verdict, err := dl.route.parse(dl.body)
+	verdict, callback, rest, err := dl.route.read(dl.body)
+	dl.body, dl.rest = callback, rest
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):
 		dl.ctx.Log(fmt.Sprintf("route=%s outcome=not-final", dl.route.name))
+		if len(rest) > 0 {
+			dl.ctx.Error(fmt.Sprintf("odd route=%s note=%q", dl.route.name, afterwards(rest)))
+		}
 		return accepted()
 	case err != nil:
-		dl.ctx.Error(fmt.Sprintf("refused route=%s reason=%q %s", dl.route.name, err, shape(dl.body)))
+		dl.ctx.Error(refusal(dl.route.name, err.Error(), dl.body))
 		return refuse(dl.ctx, http.StatusBadRequest, err.Error())
 	}
 	return dl.record(verdict)
@@ -157,14 +185,14 @@ func (dl *delivery) record(v parse.Verdict) openruntimes.Response {
 		}
 		dl.ctx.Error(fmt.Sprintf("failed %s because=%q error=%q", dl.name, classify(err), err))
 	}
-	for _, note := range dl.oddities(v.Note, out.action) {
+	for _, note := range dl.oddities(v.Note, out) {
 		dl.ctx.Error(fmt.Sprintf("odd %s note=%q", dl.name, note))
 	}
 	switch out.action {
 	case conflict:
-		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("conflict %s stored: %s new: %s", dl.name, out.stored.summary(), dl.document.summary()))
 	case beside:
-		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.name, out.stored, dl.document.summary()))
+		dl.ctx.Error(fmt.Sprintf("collision %s stored: %s new: %s", dl.name, out.stored.summary(), dl.document.summary()))
 	}
 	return dl.finish(out.action)
 }
@@ -202,19 +230,28 @@ func (dl *delivery) finish(did action) openruntimes.Response {
 
 // oddities says what an operator should know about a document that stands all
 // the same.
-func (dl *delivery) oddities(note string, did action) []string {
+func (dl *delivery) oddities(note string, out outcome) []string {
 	d := &dl.document
 	var notes []string
 	if note != "" {
 		notes = append(notes, note)
 	}
-	if d.status == parse.Success && (d.receipt == "" || d.amount == 0) {
+	if len(dl.rest) > 0 {
+		notes = append(notes, afterwards(dl.rest))
+	}
+	kept := out.action != "" && out.action != queued // else it is said when it is stored
+	if kept && d.status == parse.Success && max(d.rank(), out.stored.rank()) < complete {
 		notes = append(notes, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
-	if d.reader == "" && did == create {
+	if d.reader == "" && out.action == create {
 		notes = append(notes, "no valid uid in the callback's URL: only the server can read this document")
 	}
 	return notes
+}
+
+// afterwards describes what followed a callback in the same body.
+func afterwards(rest []byte) string {
+	return "after the callback: " + shape(rest) + looks(rest)
 }
 
 // settle settles d, if the settings allow it. It is called with the deepest stack,
@@ -250,6 +287,41 @@ func (dl *delivery) validUID() string {
 // summary is what a document says, for the log.
 func (d document) summary() string {
 	return fmt.Sprintf("status=%s code=%d receipt=%s amount=%d", d.status, d.code, d.receipt, d.amount)
+}
+
+// couldBeCallback reports whether a body that is refused may be somebody's payment:
+// JSON, be it cut off or too long, or compressed.
+func couldBeCallback(body []byte) bool {
+	begin := bytes.TrimLeft(body, " \t\r\n")
+	return bytes.HasPrefix(begin, []byte("{")) || bytes.HasPrefix(begin, []byte("[")) || isGzip(body)
+}
+
+// isGzip reports whether a body is compressed. Such a one is refused: HTTP lets
+// nobody compress a request unasked, and nobody was seen to.
+func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte("\x1f\x8b")) }
+
+// refusal is the error log's line for a body that is not settled. It quotes nothing.
+// What is too large is not read for it either.
+func refusal(route, reason string, body []byte) string {
+	line := fmt.Sprintf("refused route=%s reason=%q ", route, reason)
+	if len(body) > maxBody {
+		return line + fmt.Sprintf("bytes=%d", len(body))
+	}
+	return line + shape(body) + looks(body)
+}
+
+// looks says of a callback which route takes it and its masked id, so that the
+// payment can be found, and of what is compressed that it is.
+func looks(body []byte) string {
+	if isGzip(body) {
+		return " looks=gzip"
+	}
+	for _, rt := range routes[:3] {
+		if v, _, _, err := rt.read(body); err == nil {
+			return " looks=" + rt.name + " id=" + newDocument(v, "", time.Time{}).masked()
+		}
+	}
+	return ""
 }
 
 // shape describes a body without quoting it: its length and the sorted names of

@@ -12,18 +12,20 @@ import (
 type store interface {
 	// create returns errExists if the document's id is taken.
 	create(ctx context.Context, d document) error
-	// get reads the document of that kind and id.
+	// get reads the document of that kind and id, and returns errNotFound if
+	// there is none.
 	get(ctx context.Context, kind parse.Kind, id string) (document, error)
 	// replace overwrites the document if it is still the version of that
-	// $updatedAt, and returns errChanged if it is not.
+	// $updatedAt, and returns errChanged if it is not, or is gone.
 	replace(ctx context.Context, d document, updatedAt string) error
 }
 
 var (
-	errExists  = errors.New("a document with this id exists")
-	errChanged = errors.New("the document was changed meanwhile")
-	errForeign = errors.New("the document with this id is another transaction's")
-	errContest = errors.New("the document was changed too often meanwhile")
+	errExists   = errors.New("a document with this id exists")
+	errNotFound = errors.New("no document has this id")
+	errChanged  = errors.New("the document was changed meanwhile")
+	errForeign  = errors.New("the document with this id is another transaction's")
+	errContest  = errors.New("the document was changed too often meanwhile")
 )
 
 // action is what becomes of a new verdict, in the log's words.
@@ -58,6 +60,10 @@ func decide(have, want document) action {
 	}
 }
 
+// complete is the rank of a SUCCESS with receipt and amount. The client shows no
+// other.
+const complete = 4
+
 // rank orders verdicts by how much they know.
 func (d document) rank() int {
 	switch d.status {
@@ -67,7 +73,7 @@ func (d document) rank() int {
 		return 2
 	case parse.Success:
 		if d.receipt != "" && d.amount != 0 {
-			return 4 // complete: the client shows no other success
+			return complete
 		}
 		return 3
 	default:
@@ -86,7 +92,7 @@ func (d document) addsNothing(have document) bool {
 // outcome is what settle did.
 type outcome struct {
 	action action
-	stored string // of a conflict or a collision, what the document that stays says
+	stored document // what was found under the id; the zero document if nothing was
 }
 
 // maxSteps bounds how often one settling looks again after being overtaken.
@@ -96,11 +102,13 @@ const maxSteps = 5
 // already. It is safe to repeat, and to run many times at once.
 //
 // A first delivery is one call of the store, a duplicate two, a replacement
-// three.
+// three. Where the id is taken by another transaction, two come before these, or
+// four on PostgreSQL.
 func settle(ctx context.Context, s store, d document) (outcome, error) {
 	out, err := settleUnder(ctx, s, d)
 	if errors.Is(err, errForeign) {
-		// Appwrite compares ids without regard to case; Safaricom does not.
+		// Appwrite takes ids that differ in capitals alone for the same;
+		// Safaricom does not.
 		d.id = hashID(d.transaction)
 		out, err = settleUnder(ctx, s, d)
 	}
@@ -126,6 +134,7 @@ func settle(ctx context.Context, s store, d document) (outcome, error) {
 // another transaction, and the action beside, undone, if d belongs beside it.
 func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 	var have document
+	unseen := 0 // how often the id was taken, and nothing was found under it
 	for range maxSteps {
 		act := decide(have, d)
 		var err error
@@ -136,19 +145,24 @@ func settleUnder(ctx context.Context, s store, d document) (outcome, error) {
 			err = s.replace(ctx, d, have.updatedAt)
 		}
 		if err == nil {
-			out := outcome{action: act}
-			if act == conflict || act == beside {
-				out.stored = have.summary()
-			}
-			return out, nil
+			return outcome{act, have}, nil
 		}
 		if !errors.Is(err, errExists) && !errors.Is(err, errChanged) {
 			return outcome{}, err
 		}
-		if have, err = s.get(ctx, d.kind, d.id); err != nil {
+		have, err = s.get(ctx, d.kind, d.id)
+		switch {
+		case errors.Is(err, errNotFound):
+			// The document was deleted meanwhile, and creating it works now. Or it
+			// has the id in other capitals, on PostgreSQL, where Appwrite compares
+			// ids without regard to case when it creates and with regard when it
+			// reads. Then creating it fails again.
+			if unseen++; unseen == 2 {
+				return outcome{}, errForeign
+			}
+		case err != nil:
 			return outcome{}, err
-		}
-		if !have.sameTransaction(d) {
+		case !have.sameTransaction(d):
 			return outcome{}, errForeign
 		}
 	}

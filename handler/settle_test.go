@@ -78,11 +78,13 @@ func TestDecide(t *testing.T) {
 }
 
 // memory is a store that is a map. Ids are compared without regard to case, as
-// Appwrite does. before, if set, runs before each call.
+// Appwrite does, but on PostgreSQL where it reads. before, if set, runs before each
+// call.
 type memory struct {
-	documents map[string]document
-	calls     []string
-	before    func(call string) error
+	documents  map[string]document
+	postgreSQL bool
+	calls      []string
+	before     func(call string) error
 }
 
 func newMemory(stored ...document) *memory {
@@ -124,8 +126,8 @@ func (m *memory) get(_ context.Context, _ parse.Kind, id string) (document, erro
 		return document{}, err
 	}
 	d, ok := m.documents[strings.ToLower(id)]
-	if !ok {
-		return document{}, errors.New("get: 404")
+	if !ok || m.postgreSQL && d.id != id {
+		return document{}, errNotFound
 	}
 	return d, nil
 }
@@ -181,7 +183,7 @@ func TestSettleBeside(t *testing.T) {
 	first := said(parse.Success, 0, "OTHER", 100)
 	m := newMemory(first)
 	out, err := settle(context.Background(), m, payment())
-	if out.action != beside || !strings.Contains(out.stored, "receipt=OTHER ") || err != nil {
+	if out.action != beside || out.stored.receipt != "OTHER" || err != nil {
 		t.Fatalf("settle = %+v, %v, want beside OTHER", out, err)
 	}
 	if got := m.documents["ws_co_1"]; got.receipt != "OTHER" || got.reader != "user:amina" {
@@ -241,6 +243,74 @@ func TestSettleForeign(t *testing.T) {
 		payment(func(d *document) { d.id, d.receipt = hashID("ws_CO_1", "UKN7X1Q9ZK"), "THIRD" }))
 	if _, err := settle(context.Background(), m, payment()); !errors.Is(err, errForeign) {
 		t.Errorf("settle beside a forged document = %v, want %v", err, errForeign)
+	}
+}
+
+// TestSettlePostgreSQL: an id that another transaction has in other capitals is
+// taken, and nothing is found under it.
+func TestSettlePostgreSQL(t *testing.T) {
+	another := payment(func(d *document) { d.id, d.transaction = "WS_CO_1", "WS_CO_1" })
+	hashed := func(change ...func(*document)) document {
+		d := payment(change...)
+		d.id = hashID("ws_CO_1")
+		return d
+	}
+	tests := []struct {
+		name   string
+		stored []document
+		want   action
+		calls  string
+	}{
+		{"first", []document{another}, create, "create get create get create"},
+		{"again", []document{another, hashed()}, duplicate, "create get create get create get"},
+		{"better", []document{another, hashed(func(d *document) { d.status, d.receipt, d.amount = parse.Timeout, "", 0 })},
+			replace, "create get create get create get replace"},
+		{"another receipt", []document{another, hashed(func(d *document) { d.receipt = "OTHER" })},
+			beside, "create get create get create get create"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory(tt.stored...)
+			m.postgreSQL = true
+			out, err := settle(context.Background(), m, payment())
+			if out.action != tt.want || err != nil {
+				t.Errorf("settle = %s, %v, want %s", out.action, err, tt.want)
+			}
+			if m.String() != tt.calls {
+				t.Errorf("calls = %q, want %q", m, tt.calls)
+			}
+			if got := m.documents["ws_co_1"].transaction; got != "WS_CO_1" {
+				t.Errorf("the document of WS_CO_1 has become %s's", got)
+			}
+		})
+	}
+}
+
+// TestSettleDeleted: somebody deletes the document between two calls of ours.
+func TestSettleDeleted(t *testing.T) {
+	for call, want := range map[string]string{
+		"get":     "create get create",
+		"replace": "create get replace get create",
+	} {
+		t.Run("before "+call, func(t *testing.T) {
+			m := newMemory(said(parse.Timeout, 1037, "", 0))
+			m.before = func(next string) error {
+				if next == call {
+					delete(m.documents, "ws_co_1")
+				}
+				return nil
+			}
+			out, err := settle(context.Background(), m, payment())
+			if out.action != create || err != nil {
+				t.Errorf("settle = %s, %v, want %s", out.action, err, create)
+			}
+			if m.String() != want {
+				t.Errorf("calls = %q, want %q", m, want)
+			}
+			if _, found := m.documents["ws_co_1"]; !found {
+				t.Error("the payment is not stored under its own id")
+			}
+		})
 	}
 }
 

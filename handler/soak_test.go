@@ -89,6 +89,7 @@ func newSoak(t *testing.T, rng *rand.Rand, version string) *soak {
 	w := newWorld(t)
 	w.SetVersion(version)
 	w.Appwrite.StringSequence = rng.IntN(2) == 0
+	w.Appwrite.PostgreSQL = rng.IntN(2) == 0
 	w.config.clock.call, w.config.clock.store, w.config.clock.queue = 60*time.Millisecond, 140*time.Millisecond, 100*time.Millisecond
 	return &soak{world: w, rng: rng,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: noAnswer}}

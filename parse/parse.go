@@ -24,6 +24,7 @@
 package parse
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,17 @@ func decode(body []byte, v any) error {
 		return fmt.Errorf("%w at byte %d", ErrSyntax, syntax.Offset)
 	}
 	return nil
+}
+
+// Split returns the JSON value that a body begins with, and what follows it but for
+// white space. Without a JSON value in front there is none, and all of it follows.
+func Split(body []byte) (value, rest []byte) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	var v json.RawMessage
+	if d.Decode(&v) != nil {
+		return nil, body
+	}
+	return v, bytes.TrimSpace(body[d.InputOffset():])
 }
 
 // judge fills in code, status and reason. Words of the description never

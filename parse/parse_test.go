@@ -170,6 +170,9 @@ func TestAmount(t *testing.T) {
 		{`71.0`, 71, ""},
 		{`71.000`, 71, ""},
 		{`7100.01`, 7100, cut},
+		{`"+71"`, 0, odd}, // as its decimals are
+		{`"071"`, 0, odd},
+		{`"-0"`, 0, odd},
 		{`"071.00"`, 0, odd},
 		{`"+71.00"`, 0, odd},
 		{`" 71 "`, 71, ""},
@@ -412,10 +415,32 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want the zero Verdict, %s", tt.name, got, err, tt.text)
 		}
 	}
-	for _, resultType := range []string{`2`, `null`, `"x"`, `1.5`, `true`} {
+	for _, resultType := range []string{`2`, `null`, `"x"`, `1.5`, `true`, `"+1"`, `"01"`} {
 		got, err := B2C(with(t, paidOut, `"ResultType":0`, `"ResultType":`+resultType))
 		if got.Status != Success || err != nil {
 			t.Errorf("B2C with ResultType %s = %s, %v, want SUCCESS", resultType, got.Status, err)
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	tests := []struct{ body, value, rest string }{
+		{`{"a":1}`, `{"a":1}`, ""},
+		{" \n{\"a\":1}\r\n ", `{"a":1}`, ""},
+		{`{"a":"}"}}`, `{"a":"}"}`, "}"},
+		{`{} ; `, `{}`, ";"},
+		{"{}\x00", `{}`, "\x00"},
+		{`{"a":1}{"b":2}`, `{"a":1}`, `{"b":2}`},
+		{`[1] x`, `[1]`, "x"},
+		{`{"a":`, "", `{"a":`},
+		{`x{}`, "", `x{}`},
+		{" ", "", " "},
+		{"", "", ""},
+	}
+	for _, tt := range tests {
+		value, rest := Split([]byte(tt.body))
+		if string(value) != tt.value || string(rest) != tt.rest {
+			t.Errorf("Split(%q) = %q, %q, want %q, %q", tt.body, value, rest, tt.value, tt.rest)
 		}
 	}
 }

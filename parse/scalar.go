@@ -6,7 +6,6 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // scalar is a JSON string, number or boolean, kept as it was written: Daraja
@@ -22,10 +21,6 @@ func (s *scalar) UnmarshalJSON(b []byte) error {
 	switch b[0] {
 	case '"':
 		s.quoted = true
-		if content := b[1 : len(b)-1]; isPlain(content) {
-			s.text = string(content)
-			return nil
-		}
 		return json.Unmarshal(b, &s.text)
 	case 'n', '{', '[':
 		*s = scalar{}
@@ -35,17 +30,6 @@ func (s *scalar) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// isPlain reports whether the content of a JSON string stands for itself, as that of
-// almost all does, for which a second pass of encoding/json would be wasted.
-func isPlain(content []byte) bool {
-	for _, c := range content {
-		if c == '\\' || c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // blank reports whether s says nothing.
 func (s scalar) blank() bool { return strings.TrimSpace(s.text) == "" }
 
@@ -53,13 +37,6 @@ func (s scalar) blank() bool { return strings.TrimSpace(s.text) == "" }
 // number is. cut says that there was a fraction, which is dropped.
 func (s scalar) whole() (n int64, cut, ok bool) {
 	literal := strings.TrimSpace(s.text)
-	digits := literal
-	if !s.quoted {
-		digits = strings.TrimSuffix(literal, ".00") // as Daraja writes most amounts
-	}
-	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
-		return n, false, true
-	}
 	var number json.Number
 	if json.Unmarshal([]byte(literal), &number) != nil || number.String() != literal {
 		return 0, false, false

@@ -63,6 +63,12 @@ type Appwrite struct {
 	// the caller asked for, which breaks the models of older SDKs.
 	StringSequence bool
 
+	// PostgreSQL makes the server one with that database. Appwrite 1.9.6 then
+	// still refuses to create a document under an id that differs from another
+	// in capitals alone, but answers GET, PATCH and DELETE of it with 404.
+	// MariaDB compares without regard to case in all of them.
+	PostgreSQL bool
+
 	// schema guards the databases, collections, functions and rules with all
 	// that is set of them. A request holds it to its end: for writing if it
 	// is one of the console's, else for reading. It is taken before mu.

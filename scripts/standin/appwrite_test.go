@@ -870,6 +870,36 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestPostgreSQL: an id in other capitals is taken where one creates, and unknown
+// where one reads, changes or deletes.
+func TestPostgreSQL(t *testing.T) {
+	for _, tt := range []struct {
+		method, path, body  string
+		mariaDB, postgreSQL int
+	}{
+		{"POST", "/documents", `{"documentId":"ADA","data":` + minimal + `}`, 409, 409},
+		{"GET", "/documents/ADA", "", 200, 404},
+		{"PATCH", "/documents/ADA", `{"data":{"status":"FAILED"}}`, 200, 404},
+		{"DELETE", "/documents/ADA", "", 204, 404},
+		{"GET", "/documents/ada", "", 200, 200},
+		{"PATCH", "/documents/ada", `{"data":{"status":"FAILED"}}`, 200, 200},
+		{"DELETE", "/documents/ada", "", 204, 204},
+	} {
+		for postgreSQL, want := range map[bool]int{false: tt.mariaDB, true: tt.postgreSQL} {
+			a := newAppwrite(t)
+			a.PostgreSQL = postgreSQL
+			seed(t, a, "ada", minimal)
+			status, body := serve(t, a, newRequest(tt.method, tt.path, tt.body))
+			if status != want {
+				t.Errorf("%s %s, PostgreSQL %t: %d, want %d", tt.method, tt.path, postgreSQL, status, want)
+			}
+			if status == 404 && body["type"] != "document_not_found" {
+				t.Errorf("%s %s: type %v, want document_not_found", tt.method, tt.path, body["type"])
+			}
+		}
+	}
+}
+
 func TestBodyTooLarge(t *testing.T) {
 	a := newAppwrite(t)
 	w := httptest.NewRecorder()

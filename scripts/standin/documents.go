@@ -157,7 +157,7 @@ func (a *Appwrite) get(q *request) (reply, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d := c.documents[strings.ToLower(q.id)]
+	d := a.find(c, q.id)
 	if d == nil || !q.caller.may("read", c, d.Permissions) {
 		return reply{}, a.notFound("document", q.id)
 	}
@@ -165,6 +165,15 @@ func (a *Appwrite) get(q *request) (reply, error) {
 		c.cache(d)
 	}
 	return reply{status: http.StatusOK, body: a.render(q, c, d)}, nil
+}
+
+// find returns the document that a path names, or nil.
+func (a *Appwrite) find(c *collection, id string) *Document {
+	d := c.documents[strings.ToLower(id)]
+	if d != nil && a.PostgreSQL && d.ID != id {
+		return nil
+	}
+	return d
 }
 
 // replace is PATCH: it merges the data into the document and validates the
@@ -189,7 +198,7 @@ func (a *Appwrite) replace(q *request) (reply, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	old := c.documents[strings.ToLower(q.id)]
+	old := a.find(c, q.id)
 	if old == nil {
 		return reply{}, a.notFound("document", q.id)
 	}
@@ -316,7 +325,7 @@ func (a *Appwrite) delete(q *request) (reply, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d := c.documents[strings.ToLower(q.id)]
+	d := a.find(c, q.id)
 	if d == nil {
 		return reply{}, a.notFound("document", q.id)
 	}
