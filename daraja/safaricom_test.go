@@ -170,9 +170,15 @@ var statusRequest = StatusRequest{
 
 const checkoutRequestID = "ws_CO_02102026093015482700000011"
 
-// newClient returns a client of s at the moment now, one connection to a request.
+// newClient returns a client of s at the moment now.
 func newClient(s *safaricom) *Client {
-	return New(s.url, credentials, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, func() time.Time { return now })
+	return New(s.url, credentials, single(), func() time.Time { return now })
+}
+
+// single returns an HTTP client that takes a new connection for each request, since
+// safaricom closes each.
+func single() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
 // names lists the responses in testdata/folder, as fixture takes them.
