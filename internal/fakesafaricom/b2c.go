@@ -21,24 +21,22 @@ const (
 
 // payout is a request for one that was accepted.
 type payout struct {
+	fields
 	merchant       *merchant
 	n              int
-	id             string // the caller's
-	shownID        string // in results
+	amount         int64
+	shownID        string // the OriginatorConversationID of results
 	conversationID string
 	initiator      bool // name and password were right
-	phone, name    string
-	amount         int64
-	remarks        string
-	command        string
-	resultURL      string
-	timeoutURL     string
 	at, ended      time.Time
 	code           string // empty until it has ended
 	receipt        string // of a transaction, whether it moved money or not
 	fault          Fault
 	told           chan struct{}
 }
+
+// id is the caller's.
+func (p *payout) id() string { return p.fields["OriginatorConversationID"] }
 
 // b2cRules are the fields of a payout (documented), all text as in the
 // documentation's sample. That its OriginatorConversationID is shorter than 20
@@ -81,7 +79,7 @@ func (s *Safaricom) b2c(r request) reply {
 	}
 	p := s.acceptPayout(m, f)
 	// Observed: the acknowledgement names the caller's id.
-	answer := s.conversation(p.conversationID, p.id)
+	answer := s.conversation(p.conversationID, p.id())
 	answer.told = p.told
 	return answer
 }
@@ -94,28 +92,14 @@ func (s *Safaricom) conversation(id, originator string) reply {
 
 func (s *Safaricom) acceptPayout(m *merchant, f fields) *payout {
 	n := s.next()
-	value, _ := strconv.ParseInt(f["Amount"], 10, 64) // a rule has seen it
-	p := &payout{
-		merchant:       m,
-		n:              n,
-		id:             f["OriginatorConversationID"],
-		shownID:        f["OriginatorConversationID"],
-		conversationID: conversationID(n, s.Now()),
-		initiator:      m.initiates(f["InitiatorName"], f["SecurityCredential"]),
-		phone:          f["PartyB"],
-		name:           s.phone(f["PartyB"]).Name,
-		amount:         value,
-		remarks:        f["Remarks"],
-		command:        f["CommandID"],
-		resultURL:      f["ResultURL"],
-		timeoutURL:     f["QueueTimeOutURL"],
-		at:             s.Now(),
-		fault:          s.takeFault(B2C, true),
-	}
+	value, _ := strconv.ParseInt(f["Amount"], 10, 64) // a rule has seen to it
+	p := &payout{fields: f, merchant: m, n: n, amount: value, conversationID: conversationID(n, s.Now()),
+		initiator: m.initiates(f["InitiatorName"], f["SecurityCredential"]), at: s.Now(), fault: s.takeFault(B2C, true)}
+	p.shownID = p.id()
 	if s.ServerMadeIDs {
 		p.shownID = requestID(n)
 	}
-	s.payouts[m.Shortcode+"/"+p.id] = p
+	s.payouts[m.Shortcode+"/"+p.id()] = p
 	delay := payoutDelay - callbackDelay
 	if p.fault.post == postBeforeAck {
 		p.told, delay = make(chan struct{}), 0
@@ -156,23 +140,23 @@ func (s *Safaricom) pay(p *payout) {
 	case "0":
 		p.receipt = receipt(s.next(), p.ended)
 		p.merchant.Float -= p.amount
-		s.record(Entry{Kind: PaidOut, ID: p.id, Receipt: p.receipt, Shortcode: p.merchant.Shortcode, Phone: p.phone,
-			Amount: p.amount, Reference: p.remarks, URL: p.resultURL})
+		s.record(Entry{Kind: PaidOut, ID: p.id(), Receipt: p.receipt, Shortcode: p.merchant.Shortcode, Phone: p.fields["PartyB"],
+			Amount: p.amount, Reference: p.fields["Remarks"], URL: p.fields["ResultURL"]})
 	case "1": // observed: a failure may carry a TransactionID like a receipt
 		p.receipt = receipt(s.next(), p.ended)
 	}
-	c := &callback{operation: B2C, id: p.id, url: p.resultURL, fault: p.fault, told: p.told}
+	c := &callback{operation: B2C, id: p.id(), url: p.fields["ResultURL"], fault: p.fault, told: p.told}
 	if p.fault.post == postTimeout {
-		c.url, c.body = p.timeoutURL, timeoutBody(p.n, p.shownID, p.conversationID)
+		c.url, c.body = p.fields["QueueTimeOutURL"], timeoutBody(p.n, p.shownID, p.conversationID)
 		s.send(c, queueDelay)
 		return
 	}
-	c.body = p.result()
+	c.body = p.result(s.phone(p.fields["PartyB"]).Name)
 	s.send(c, callbackDelay)
 }
 
 func (s *Safaricom) payoutCode(p *payout) string {
-	switch phone := s.phone(p.phone); {
+	switch phone := s.phone(p.fields["PartyB"]); {
 	case p.merchant.wrong >= lockedAfter:
 		return "8006"
 	case !p.initiator:
@@ -185,25 +169,18 @@ func (s *Safaricom) payoutCode(p *payout) string {
 	return "0"
 }
 
-// resultWords are the texts of results (documented or observed).
+// resultWords are the texts of results (documented or observed); of these codes
+// only 17 means another thing than for a push.
 func resultWords(code string) string {
 	switch code {
-	case "0":
-		return "The service request is processed successfully."
-	case "1":
-		return "The balance is insufficient for the transaction."
 	case "17":
 		return "System internal error."
-	case "2001":
-		return "The initiator information is invalid."
 	case "2032":
 		return "The transaction receipt number does not exist."
 	case "2040": // space before the dot: observed
 		return "Credit Party customer type (Unregistered or Registered Customer) can't be supported by the service ."
-	case "8006":
-		return "The security credential is locked."
 	}
-	return "The transaction has failed."
+	return Answer(code).outcome().desc
 }
 
 // parameter is one of a result's. Some have no value (documented, observed).
@@ -239,18 +216,18 @@ func encodeResult(c, originator, conversation, transaction string, parameters []
 // result is what Safaricom posts about a payout (observed): slashes escaped, the
 // payee as 2547… or 07… from one hour to the next, the receipt second or last,
 // charges that may be below zero, a TransactionID on failures too.
-func (p *payout) result() []byte {
+func (p *payout) result(name string) []byte {
 	transaction := p.receipt
 	var parameters []parameter
 	if p.code == "0" {
-		payee := p.phone
+		payee := p.fields["PartyB"]
 		if coin("payee", p.n) {
-			payee = "0" + p.phone[3:]
+			payee = "0" + payee[3:]
 		}
 		receipt := param("TransactionReceipt", p.receipt)
 		parameters = []parameter{
 			number("TransactionAmount", strconv.FormatInt(p.amount, 10)),
-			param("ReceiverPartyPublicName", payee+" - "+p.name),
+			param("ReceiverPartyPublicName", payee+" - "+name),
 			param("TransactionCompletedDateTime", eat(p.ended).Format("02.01.2006 15:04:05")),
 			number("B2CUtilityAccountAvailableFunds", strconv.FormatInt(p.merchant.Float, 10)+".00"),
 			number("B2CWorkingAccountAvailableFunds", "0.00"),

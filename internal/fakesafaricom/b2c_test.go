@@ -122,6 +122,9 @@ func TestPayout(t *testing.T) {
 			if len(bodies) != 1 || w.got[0].URL.Path != "/result" {
 				t.Fatalf("%d callbacks; want 1 at /result", len(bodies))
 			}
+			if _, sent := w.got[0].Header["Businessshortcode"]; sent {
+				t.Error("a result has the header Businessshortcode")
+			}
 			r := readResult(t, bodies[0])
 			if got := string(r.Result.ResultCode); got != test.code || string(r.Result.ResultType) != "0" {
 				t.Errorf("ResultCode = %s; want %s", got, test.code)
@@ -226,6 +229,17 @@ func TestInitiatorLocked(t *testing.T) {
 	if n := w.Float("174379"); n != 900 {
 		t.Errorf("Float = %d; want 900", n)
 	}
+	t.Run("another name locks nobody", func(t *testing.T) {
+		w := newWorld(t)
+		for _, id := range []string{"1", "2", "3"} {
+			w.payout(id, set("InitiatorName", "nobody"))
+		}
+		w.payout("4")
+		w.Advance(time.Minute)
+		if got := string(readResult(t, w.received()[3]).Result.ResultCode); got != "0" {
+			t.Errorf("ResultCode = %s; want 0", got)
+		}
+	})
 	t.Run("encrypted otherwise", func(t *testing.T) {
 		w := newWorld(t)
 		w.payout("1", set("SecurityCredential", strings.Repeat("A", 342)+"=="))

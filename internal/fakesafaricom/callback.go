@@ -12,7 +12,7 @@ type callback struct {
 	operation Operation
 	id        string
 	url       string
-	shortcode string
+	shortcode string // of a push alone
 	body      []byte
 	fault     Fault
 	told      chan struct{} // closed when it was posted, if somebody waits
@@ -94,9 +94,6 @@ func (s *Safaricom) deliver(c *callback) {
 	if c.told != nil {
 		close(c.told)
 	}
-	if c.fault.post == postOutOfOrder {
-		return
-	}
 	for _, h := range held {
 		s.release(h)
 	}
@@ -112,7 +109,7 @@ func (s *Safaricom) post(c *callback) (status int, err error) {
 	r.Header.Set("User-Agent", "ReactorNetty/1.2.9")
 	r.Header.Set("Accept", "*/*")
 	r.Header.Set("Content-Type", "application/json;charset=UTF-8")
-	if c.operation == Push {
+	if c.shortcode != "" {
 		r.Header.Set("Businessshortcode", c.shortcode)
 	}
 	answer, err := s.Client.Do(r)

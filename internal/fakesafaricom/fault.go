@@ -80,9 +80,7 @@ func (s *Safaricom) takeFault(op Operation, ofCallback bool) Fault {
 		return Fault{}
 	}
 	f := s.faults[i]
-	if f.times > 0 {
-		f.times--
-	}
+	f.times--
 	if f.times == 0 {
 		s.faults = slices.Delete(s.faults, i, i+1)
 	}

@@ -249,17 +249,19 @@ func TestCallbackFaults(t *testing.T) {
 	t.Run("before the acknowledgement, by hand", func(t *testing.T) {
 		w := newWorld(t)
 		w.SetPhone(ada, Phone{Answer: Asks})
-		w.OnPrompt(func(p Prompt) {
-			if p.Open {
-				go w.Pay(p.CheckoutRequestID, "1234")
-			}
-		})
+		appeared := make(chan string, 2)
+		w.OnPrompt(func(p Prompt) { appeared <- p.CheckoutRequestID })
 		w.Once(Push, CallbackBeforeAck())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			w.push(ada)
 		}()
+		id := <-appeared
+		w.Advance(promptLife - 1)
+		if err := w.Pay(id, "1234"); err != nil {
+			t.Error(err)
+		}
 		for open := true; open; {
 			select {
 			case <-done:

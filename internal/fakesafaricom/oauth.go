@@ -126,7 +126,7 @@ func (s *Safaricom) voidTokens(key string) {
 
 func (s *Safaricom) knows(key, secret string) bool {
 	for _, m := range s.merchants {
-		if m.ConsumerKey == key && m.ConsumerSecret == secret && key != "" {
+		if m.ConsumerKey == key && m.ConsumerSecret == secret {
 			return true
 		}
 	}

@@ -21,8 +21,8 @@ func TestOAuth(t *testing.T) {
 		{"bearer", "Bearer x", "grant_type=client_credentials", 400, "400.008.01 Invalid authentication type passed"},
 		{"no grant type", "key:secret", "", 400, "400.008.02 Invalid grant type passed"},
 		{"other grant type", "key:secret", "grant_type=password", 400, "400.008.02 Invalid grant type passed"},
-		{"keys of the sandbox", "other:secret", "grant_type=client_credentials", 400, ""},
-		{"wrong secret", "key:wrong", "grant_type=client_credentials", 400, ""},
+		{"keys of the sandbox", "sandbox:secret", "grant_type=client_credentials", 400, ""},
+		{"secret of another", "key:others", "grant_type=client_credentials", 400, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, _ := http.NewRequest("GET", w.host.URL+"/oauth/v1/generate?"+test.query, nil)

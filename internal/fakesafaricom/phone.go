@@ -169,13 +169,13 @@ func (s *Safaricom) changed(p *push) {
 	}
 }
 
-// openPrompt reports whether the phone is busy with a push that has not ended.
-func (s *Safaricom) openPrompt(number string) bool {
-	return slices.ContainsFunc(s.pushesTo[number], func(p *push) bool { return p.shown && p.Code == "" })
+// busy reports whether a push to the phone has not ended.
+func (s *Safaricom) busy(number string) bool {
+	return slices.ContainsFunc(s.pushesTo[number], func(p *push) bool { return p.Code == "" })
 }
 
 // Pay answers an open prompt with a PIN. With a wrong one the transaction fails.
-// It is an error if there is no such prompt, or it is not open any more.
+// It is an error if no such prompt is open.
 func (s *Safaricom) Pay(checkoutRequestID, pin string) error {
 	return s.respond(checkoutRequestID, func(p *push) {
 		answer := Pays
@@ -202,13 +202,10 @@ func (s *Safaricom) Ignore(checkoutRequestID string) error {
 
 func (s *Safaricom) respond(id string, f func(*push)) (err error) {
 	s.locked(func() {
-		switch p := s.pushByID[id]; {
-		case p == nil || !p.shown:
-			err = fmt.Errorf("fakesafaricom: no prompt %s", id)
-		case !p.Open:
-			err = fmt.Errorf("fakesafaricom: prompt %s is not open", id)
-		default:
+		if p := s.pushByID[id]; p != nil && p.Open {
 			f(p)
+		} else {
+			err = fmt.Errorf("fakesafaricom: no open prompt %s", id)
 		}
 	})
 	return err

@@ -76,7 +76,7 @@ func (s *Safaricom) push(r request) reply {
 		return *refusal
 	}
 	phone := s.phone(f["PhoneNumber"])
-	if phone.Locked || s.openPrompt(f["PhoneNumber"]) {
+	if phone.Locked || s.busy(f["PhoneNumber"]) {
 		return s.refuse(http.StatusInternalServerError, "500.001.1001", SubscriberLocked)
 	}
 	p := s.accept(m, phone, f)
@@ -111,7 +111,7 @@ func (s *Safaricom) authenticate(key string, f fields) (*merchant, *reply) {
 // accept begins the transaction of a push and says when it ends.
 func (s *Safaricom) accept(m *merchant, phone Phone, f fields) *push {
 	n := s.next()
-	value, _ := strconv.ParseInt(f["Amount"], 10, 64) // a rule has seen it
+	value, _ := strconv.ParseInt(f["Amount"], 10, 64) // a rule has seen to it
 	p := &push{
 		Prompt: Prompt{
 			MerchantRequestID: requestID(n),
@@ -218,16 +218,8 @@ func (s *Safaricom) finish(p *push, o outcome) {
 		}
 		return
 	}
-	s.send(&callback{
-		operation: Push,
-		id:        p.CheckoutRequestID,
-		url:       p.CallBackURL,
-		shortcode: p.merchant.Shortcode,
-		body:      p.callback(o),
-		fault:     p.fault,
-		told:      p.told,
-		twice:     o.twice,
-	}, callbackDelay)
+	s.send(&callback{operation: Push, id: p.CheckoutRequestID, url: p.CallBackURL, shortcode: p.merchant.Shortcode,
+		body: p.callback(o), fault: p.fault, told: p.told, twice: o.twice}, callbackDelay)
 }
 
 type item struct {

@@ -30,8 +30,10 @@ func TestPushFields(t *testing.T) {
 		{"no password", set("Password", ""), "Password"},
 		{"timestamp of another form", set("Timestamp", "2026-02-20T12:00:00"), "Timestamp"},
 		{"timestamp of no day", set("Timestamp", "20260230120000"), "Timestamp"},
+		{"timestamp with a fraction", set("Timestamp", "20260220120000.5"), "Timestamp"},
 		{"timestamp as a number", set("Timestamp", 20260220120000), "Timestamp"},
 		{"timestamp in UTC", setAll(map[string]any{"Timestamp": utc, "Password": password("174379", "pass", utc)}), "Timestamp"},
+		{"timestamp of tomorrow", setAll(map[string]any{"Timestamp": "20260221120000", "Password": password("174379", "pass", "20260221120000")}), "Timestamp"},
 		{"type unknown", set("TransactionType", "PayBill"), "TransactionType"},
 		{"amount as a number", set("Amount", 10), ""},
 		{"amount 250000", set("Amount", "250000"), ""},
@@ -146,7 +148,6 @@ func TestCallbackURL(t *testing.T) {
 
 func TestPushRefused(t *testing.T) {
 	const envelope = `{"Envelope":{"Body":{"Fault":{"faultcode":"env:Server","faultstring":"Execution of ServiceCallout SCO-AddURLVault failed. Reason: ResponseCode 409 is treated as error"}}}}`
-	other := Merchant{ConsumerKey: "other", ConsumerSecret: "s", Shortcode: "600300", Passkey: "pass"}
 	for _, test := range []struct {
 		name   string
 		before func(*world)
@@ -154,10 +155,13 @@ func TestPushRefused(t *testing.T) {
 		want   string
 	}{
 		{"unknown shortcode", nil, func(w *world, b map[string]any) {
-			setAll(map[string]any{"BusinessShortCode": "999999", "Password": password("999999", "pass", w.stamp())})(b)
+			setAll(map[string]any{"BusinessShortCode": "600998", "Password": password("600998", "pass", w.stamp())})(b)
 		}, "500.001.1001 Merchant does not exist"},
-		{"shortcode of another app", func(w *world) { w.AddMerchant(other) }, func(w *world, b map[string]any) {
-			setAll(map[string]any{"BusinessShortCode": "600300", "Password": password("600300", "pass", w.stamp())})(b)
+		{"shortcode of another app", nil, func(w *world, b map[string]any) {
+			setAll(map[string]any{"BusinessShortCode": "600999", "Password": password("600999", "pass", w.stamp())})(b)
+		}, "500.001.1001 Merchant does not exist"},
+		{"shortcode without a passkey", func(w *world) { w.AddMerchant(Merchant{ConsumerKey: "key", Shortcode: "600300"}) }, func(w *world, b map[string]any) {
+			setAll(map[string]any{"BusinessShortCode": "600300", "Password": password("600300", "", w.stamp())})(b)
 		}, "500.001.1001 Merchant does not exist"},
 		{"wrong passkey", nil, func(w *world, b map[string]any) { b["Password"] = password("174379", "wrong", w.stamp()) },
 			"500.001.1001 [MerchantValidate] - Wrong credentials"},
@@ -166,6 +170,7 @@ func TestPushRefused(t *testing.T) {
 		{"password in another order", nil, func(w *world, b map[string]any) { b["Password"] = password("pass", "174379", w.stamp()) },
 			"500.001.1001 [MerchantValidate] - Wrong credentials"},
 		{"a prompt is open", func(w *world) { w.push(ada) }, func(*world, map[string]any) {}, "500.001.1001 " + SubscriberLocked},
+		{"a prompt is ignored", func(w *world) { w.SetPhone(ada, Phone{Answer: Asks}); w.Ignore(w.push(ada)) }, func(*world, map[string]any) {}, "500.001.1001 " + SubscriberLocked},
 		{"in another session", func(w *world) { w.SetPhone(ada, Phone{Locked: true}) }, func(*world, map[string]any) {}, "500.001.1001 " + SubscriberLocked},
 		{"reference with &", nil, func(w *world, b map[string]any) { b["AccountReference"] = "A&B" }, envelope},
 		{"description with #", nil, func(w *world, b map[string]any) { b["TransactionDesc"] = "No #1" }, envelope},
@@ -417,6 +422,8 @@ func TestRepeat(t *testing.T) {
 		{name: "two minutes later", after: 2 * time.Minute, want: "0"},
 		{name: "another amount", after: 10 * time.Second, change: set("Amount", "11"), want: "0"},
 		{name: "another phone", after: 10 * time.Second, phone: berta, want: "0"},
+		{name: "another merchant", after: 10 * time.Second, change: setAll(map[string]any{"BusinessShortCode": "600100", "PartyB": "600101",
+			"Password": password("600100", "tillpass", "20260220120022"), "TransactionType": "CustomerBuyGoodsOnline"}), want: "0"},
 		{name: "the first was not paid", first: WrongPIN, after: 10 * time.Second, want: "0"},
 		{name: "allowed", after: 10 * time.Second, allow: true, want: "0"},
 	} {
@@ -504,6 +511,9 @@ func TestAnsweredByHand(t *testing.T) {
 			n := len(seen)
 			stop()
 			w.Advance(3 * time.Minute)
+			if n := len(w.received()); n != 1 {
+				t.Errorf("%d callbacks in the end; want 1", n)
+			}
 			w.push(ada)
 			if len(seen) != n {
 				t.Error("called after stop")

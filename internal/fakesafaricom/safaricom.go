@@ -232,22 +232,22 @@ func route(path string) (Operation, bool) {
 // 404.002.01 and for Transaction Status 404.003.01 (documented), elsewhere with
 // the gateway's fault (observed).
 func (s *Safaricom) notFound(path string) (answer reply) {
-	for _, api := range []struct{ base, code string }{
-		{"/mpesa/stkpush/v1/", "404.001.01"},
-		{"/mpesa/stkpushquery/v1/", "404.001.01"},
-		{"/mpesa/b2c/v3/", "404.002.01"},
-		{"/mpesa/transactionstatus/v1/", "404.003.01"},
-	} {
-		if strings.HasPrefix(path, api.base) {
-			s.locked(func() { answer = s.refuse(http.StatusNotFound, api.code, "Resource not found") })
-			return answer
-		}
-	}
-	if strings.HasPrefix(path, "/oauth/") {
+	code := ""
+	switch {
+	case strings.HasPrefix(path, "/mpesa/stkpush/v1/"), strings.HasPrefix(path, "/mpesa/stkpushquery/v1/"):
+		code = "404.001.01"
+	case strings.HasPrefix(path, "/mpesa/b2c/v3/"):
+		code = "404.002.01"
+	case strings.HasPrefix(path, "/mpesa/transactionstatus/v1/"):
+		code = "404.003.01"
+	case strings.HasPrefix(path, "/oauth/"):
 		return empty(http.StatusNotFound)
+	default:
+		return gatewayFault(http.StatusNotFound, "Unable to identify proxy for host: secure and url: "+path,
+			"messaging.adaptors.http.flow.ApplicationNotFound")
 	}
-	return gatewayFault(http.StatusNotFound, "Unable to identify proxy for host: secure and url: "+path,
-		"messaging.adaptors.http.flow.ApplicationNotFound")
+	s.locked(func() { answer = s.refuse(http.StatusNotFound, code, "Resource not found") })
+	return answer
 }
 
 // answer does what a request asks for. It needs the lock.

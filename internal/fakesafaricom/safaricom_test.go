@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -60,6 +61,7 @@ func newWorld(t *testing.T, set ...func(*Safaricom)) *world {
 	w.AddMerchant(Merchant{Name: "Duka", ConsumerKey: "key", ConsumerSecret: "secret", Shortcode: "174379", Passkey: "pass",
 		Initiator: "api", InitiatorPassword: "P#ss1", Key: key, Float: 1000})
 	w.AddMerchant(Merchant{Name: "Till", ConsumerKey: "key", ConsumerSecret: "secret", Shortcode: "600100", Passkey: "tillpass", Till: "600101"})
+	w.AddMerchant(Merchant{ConsumerKey: "other", ConsumerSecret: "others", Shortcode: "600999", Passkey: "pass"})
 	w.host = httptest.NewServer(w.Safaricom)
 	t.Cleanup(w.host.Close)
 	t.Cleanup(w.Close)
@@ -472,7 +474,19 @@ func TestClock(t *testing.T) {
 		done := make(chan struct{})
 		s.clock.after(0, func() { close(done) })
 		<-done
+		started, release := make(chan struct{}), make(chan struct{})
+		var finished atomic.Bool
+		s.clock.after(0, func() {
+			close(started)
+			<-release
+			finished.Store(true)
+		})
+		<-started
+		close(release)
 		s.Close()
+		if !finished.Load() {
+			t.Error("Close did not wait")
+		}
 		s.clock.run(func() { t.Error("happened after Close") })
 		if since := time.Since(s.Now()); since < 0 || since > time.Hour {
 			t.Errorf("Now is %v behind", since)

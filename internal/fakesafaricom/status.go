@@ -77,7 +77,7 @@ func (s *Safaricom) statusResult(m *merchant, n int, conversation string, f fiel
 		return result("2001", nil) // observed
 	}
 	if p := s.findPayout(m, f); p != nil {
-		return result("0", p.status())
+		return result("0", p.status(s.phone(p.fields["PartyB"]).Name))
 	}
 	if p := s.findPayment(m, f["TransactionID"]); p != nil {
 		return result("0", p.status(s.phone(p.Phone).Name))
@@ -93,7 +93,7 @@ func (s *Safaricom) findPayout(m *merchant, f fields) *payout {
 			continue
 		}
 		id := f["OriginalConversationID"]
-		if id != "" && (id == p.conversationID || id == p.shownID && id != p.id || id == p.id && !s.HideOwnIDs) ||
+		if id != "" && (id == p.conversationID || id == p.shownID && id != p.id() || id == p.id() && !s.HideOwnIDs) ||
 			id == "" && f["TransactionID"] == p.receipt {
 			return p
 		}
@@ -112,7 +112,7 @@ func (s *Safaricom) findPayment(m *merchant, receipt string) *push {
 
 // status says how a payout stands, in the words of TransactionStatus (documented):
 // of those Completed, Declined and Expired are final.
-func (p *payout) status() []parameter {
+func (p *payout) status(name string) []parameter {
 	word := "Declined"
 	switch p.code {
 	case "":
@@ -123,7 +123,7 @@ func (p *payout) status() []parameter {
 		word = "Expired"
 	}
 	business := p.merchant.Shortcode + " - " + p.merchant.Name
-	parameters := []parameter{param("DebitPartyName", business), param("DebitPartyName", p.phone+" - "+p.name)}
+	parameters := []parameter{param("DebitPartyName", business), param("DebitPartyName", p.fields["PartyB"]+" - "+name)}
 	return append(parameters, shared(p.shownID, p.conversationID, "Utility Account",
 		"Business Payment to Customer via API", word, p.receipt, p.amount, p.at, p.ended)...)
 }

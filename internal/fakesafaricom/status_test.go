@@ -103,7 +103,20 @@ func TestStatus(t *testing.T) {
 			w.payout("mine")
 			return w.statusBody("mine", set("SecurityCredential", w.credential("wrong")))
 		}},
-		{name: "unknown", code: "2032", do: func(w *world) map[string]any { return w.statusBody("other") }},
+		{name: "unknown", code: "2032", do: func(w *world) map[string]any {
+			w.SetPhone(ada, Phone{Answer: Asks}) // and nobody pays
+			w.push(ada)
+			return w.statusBody("other")
+		}},
+		{name: "a payout of another shortcode", code: "2032", do: func(w *world) map[string]any {
+			w.payout("mine")
+			return w.statusBody("mine", w.fromElsewhere())
+		}},
+		{name: "a payment to another shortcode", code: "2032", do: func(w *world) map[string]any {
+			id := w.push(ada)
+			w.Advance(time.Minute)
+			return w.statusBody("", byReceipt(receipt(w, id)), w.fromElsewhere())
+		}},
 		{name: "unknown receipt", code: "2032", do: func(w *world) map[string]any { return w.statusBody("", byReceipt("UBK1234567")) }},
 		{name: "a payment", code: "0", word: "Completed", do: func(w *world) map[string]any {
 			id := w.push(ada)
@@ -154,6 +167,17 @@ func TestStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fromElsewhere asks for another shortcode of the same app.
+func (w *world) fromElsewhere() func(map[string]any) {
+	w.t.Helper()
+	key, err := testKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.AddMerchant(Merchant{ConsumerKey: "key", ConsumerSecret: "secret", Shortcode: "600400", Initiator: "api", InitiatorPassword: "P#ss1", Key: key})
+	return set("PartyA", "600400")
 }
 
 func quoted(s string) string {
