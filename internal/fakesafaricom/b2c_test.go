@@ -229,6 +229,18 @@ func TestInitiatorLocked(t *testing.T) {
 	if n := w.Float("174379"); n != 900 {
 		t.Errorf("Float = %d; want 900", n)
 	}
+	w.push(ada)
+	m := w.merchants["174379"].Merchant
+	m.InitiatorPassword = "old"
+	w.AddMerchant(m)
+	w.payout("8", wrong)
+	w.Advance(time.Minute)
+	if _, paid := w.Paid("8"); !paid {
+		t.Error("still locked after AddMerchant")
+	}
+	if n := w.Collected("174379"); n != 10 {
+		t.Errorf("Collected = %d; want 10: a payment under way when the merchant changed", n)
+	}
 	t.Run("another name locks nobody", func(t *testing.T) {
 		w := newWorld(t)
 		for _, id := range []string{"1", "2", "3"} {

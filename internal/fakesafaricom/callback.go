@@ -2,6 +2,7 @@ package fakesafaricom
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -116,5 +117,7 @@ func (s *Safaricom) post(c *callback) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return answer.StatusCode, answer.Body.Close()
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
 }

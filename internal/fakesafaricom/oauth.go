@@ -42,12 +42,15 @@ type merchant struct {
 // documented, their number is not known.
 const lockedAfter = 3
 
-// AddMerchant adds a merchant, or replaces the one with this shortcode with all
-// that it has. Tokens of its app go on living.
+// AddMerchant adds a merchant, or changes the one with this shortcode, whose
+// initiator it unlocks. Its transactions, what it has collected and its tokens stay.
 func (s *Safaricom) AddMerchant(m Merchant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.merchants[m.Shortcode] = &merchant{Merchant: m}
+	if s.merchants[m.Shortcode] == nil {
+		s.merchants[m.Shortcode] = &merchant{}
+	}
+	s.merchants[m.Shortcode].Merchant, s.merchants[m.Shortcode].wrong = m, 0
 }
 
 // NewKey returns a key for a [Merchant] and the certificate of its public half as
