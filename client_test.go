@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // shown is what the published client (package daraja 0.1.2) makes of a document:
@@ -104,7 +104,7 @@ func TestClientContract(t *testing.T) {
 }
 
 // read gets a document as the client does: over HTTP, with a user's session.
-func (w *world) read(d standin.Document, user string) []byte {
+func (w *world) read(d fakeappwrite.Document, user string) []byte {
 	w.t.Helper()
 	w.Appwrite.AddSession("session-of-"+user, user)
 	collection := "payments"
@@ -116,7 +116,7 @@ func (w *world) read(d standin.Document, user string) []byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.Header.Set("X-Appwrite-Project", standin.ProjectID)
+	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 	req.Header.Set("X-Appwrite-Session", "session-of-"+user)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

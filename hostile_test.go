@@ -17,7 +17,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // hostile lists the requests in testdata/hostile.
@@ -50,7 +50,7 @@ func readRequest(t testing.TB, name string) (*http.Request, string) {
 // TestHostile sends each request to the function and compares all that came of it.
 func TestHostile(t *testing.T) {
 	for _, name := range hostile(t) {
-		for _, version := range standin.Versions {
+		for _, version := range fakeappwrite.Versions {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				w := newWorldOn(t, version)
 				w.checkAllocations()
@@ -136,7 +136,7 @@ func (w *world) checkCalls() {
 		if call.Status >= 400 && call.Status != http.StatusConflict {
 			w.t.Errorf("%s %s: %d %s", call.Method, call.Path, call.Status, call.Type)
 		}
-		if got := call.Header.Get("X-Appwrite-Key"); got != standin.FunctionKey {
+		if got := call.Header.Get("X-Appwrite-Key"); got != fakeappwrite.FunctionKey {
 			w.t.Errorf("%s %s with the key %q, want the platform's", call.Method, call.Path, got)
 		}
 	}

@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"openruntimes/handler/handler"
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // world is the function behind the runtime's surface, and an Appwrite for it.
 type world struct {
-	*standin.Machine
+	*fakeappwrite.Machine
 	t testing.TB
 }
 
@@ -33,7 +33,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := standin.NewMachine(schema, Main, 0, 0)
+	m, err := fakeappwrite.NewMachine(schema, Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,12 +99,12 @@ func target(name string) string {
 }
 
 // stored returns all documents, payments first.
-func (w *world) stored() []standin.Document {
+func (w *world) stored() []fakeappwrite.Document {
 	return append(w.Appwrite.Documents("daraja", "payments"), w.Appwrite.Documents("daraja", "disbursements")...)
 }
 
 // document returns the only document that there is.
-func (w *world) document() standin.Document {
+func (w *world) document() fakeappwrite.Document {
 	w.t.Helper()
 	all := w.stored()
 	if len(all) != 1 {
@@ -148,7 +148,7 @@ func payloads(t testing.TB) []string {
 // all that came of it: the reply, the document, who may read it, and what was logged.
 func TestGolden(t *testing.T) {
 	for _, name := range payloads(t) {
-		for _, version := range standin.Versions {
+		for _, version := range fakeappwrite.Versions {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				w := newWorldOn(t, version)
 				r := w.postFile(name)
@@ -260,7 +260,7 @@ func TestSequences(t *testing.T) {
 		{"B2C paid after unknown", "b2c/unknown-17-internal b2c/paid-after-17", "SUCCESS:0:*:user:amina", "create get replace", "replaced", ""},
 	}
 	for _, tt := range tests {
-		for _, version := range standin.Versions {
+		for _, version := range fakeappwrite.Versions {
 			t.Run(version+"/"+tt.name, func(t *testing.T) {
 				w := newWorldOn(t, version)
 				var calls string

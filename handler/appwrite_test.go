@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
-	"openruntimes/handler/scripts/standin"
 )
 
 // wire is a server that records what reaches it and answers the same always.
@@ -207,7 +207,7 @@ func TestCachedRow(t *testing.T) {
 			w := newWorld(t)
 			w.SetVersion(version)
 			w.Appwrite.CachedRow = true
-			store := &appwrite{config: &w.config, key: standin.FunctionKey}
+			store := &appwrite{config: &w.config, key: fakeappwrite.FunctionKey}
 			ctx := context.Background()
 			if err := store.create(ctx, said(parse.Timeout, 1037, "", 0)); err != nil {
 				t.Fatal(err)

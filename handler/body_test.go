@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 const byteOrderMark = "\uFEFF"
@@ -219,12 +219,12 @@ func TestIncomplete(t *testing.T) {
 	const id = "ws_CO_23112026140731772700000011"
 	bare, full := stkCallback(id, 0, ""), stkCallback(id, 0, "UKN4T8W2QD")
 	another := strings.Replace(bare, `"ResultDesc"`, `"CallbackMetadata":{"Item":{"Name":"Amount","Value":7}},"ResultDesc"`, 1)
-	lost := standin.Fault{Operation: "create", Times: 1, After: true, Reply: standin.HTML(502)}
-	down := standin.Fault{Operation: "create", Reply: standin.HTML(503)}
+	lost := fakeappwrite.Fault{Operation: "create", Times: 1, After: true, Reply: fakeappwrite.HTML(502)}
+	down := fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(503)}
 	for name, tt := range map[string]struct {
 		before []string
 		body   string
-		fault  *standin.Fault
+		fault  *fakeappwrite.Fault
 		want   bool
 	}{
 		"alone":                        {nil, bare, nil, true},

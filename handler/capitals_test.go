@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // The ids of two transactions that differ in capitals alone.
@@ -121,9 +121,9 @@ func TestDeletedMeanwhile(t *testing.T) {
 				w.Appwrite.PostgreSQL = postgreSQL
 				w.post("/callback?uid=amina", stkCallback(lower, 1037, ""))
 				w.operations()
-				w.Appwrite.Inject(standin.Fault{Operation: tt.before, Times: 1, Reply: func(rw http.ResponseWriter, r *http.Request) {
+				w.Appwrite.Inject(fakeappwrite.Fault{Operation: tt.before, Times: 1, Reply: func(rw http.ResponseWriter, r *http.Request) {
 					w.remove(lower)
-					standin.Status(404, "document_not_found", lower)(rw, r)
+					fakeappwrite.Status(404, "document_not_found", lower)(rw, r)
 				}})
 				if got := w.post("/callback?uid=amina", stkCallback(lower, 0, "AAA")); got != 200 {
 					t.Errorf("reply %d, want 200", got)
@@ -147,8 +147,8 @@ func (w *world) remove(id string) {
 		w.t.Error(err)
 		return
 	}
-	req.Header.Set("X-Appwrite-Project", standin.ProjectID)
-	req.Header.Set("X-Appwrite-Key", standin.FunctionKey)
+	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
+	req.Header.Set("X-Appwrite-Key", fakeappwrite.FunctionKey)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Error(err)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestCost holds one request to what it may cost, whoever sends it: calls of the
@@ -20,7 +20,7 @@ func TestCost(t *testing.T) {
 		secret            string
 		before            []string // delivered first
 		target, body      string
-		fault             *standin.Fault
+		fault             *fakeappwrite.Fault
 		calls, executions int
 		logged            int // bytes, at most
 	}{
@@ -33,10 +33,10 @@ func TestCost(t *testing.T) {
 		{name: "a replacement", before: []string{strings.Replace(stk, `"ResultCode":0`, `"ResultCode":1037`, 1)}, target: "/callback", body: stk, calls: 3, logged: 150},
 		{name: "the most there is", before: []string{upper, stk, otherReceipt}, target: "/callback", body: otherReceipt, calls: 6, logged: 500},
 		{name: "the database is down", target: "/callback", body: stk, calls: 5, executions: 3, logged: 500,
-			fault: &standin.Fault{Operation: "create", Reply: standin.HTML(503)}},
-		{name: "everything is down", target: "/callback", body: stk, calls: 20, logged: 1500, fault: &standin.Fault{Reply: standin.HTML(503)}},
+			fault: &fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(503)}},
+		{name: "everything is down", target: "/callback", body: stk, calls: 20, logged: 1500, fault: &fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)}},
 		{name: "everything is refused", target: "/callback", body: stk, calls: 28, logged: 1500,
-			fault: &standin.Fault{Reply: standin.Status(400, "general_bad_request", "x")}},
+			fault: &fakeappwrite.Fault{Reply: fakeappwrite.Status(400, "general_bad_request", "x")}},
 	}
 	for _, tt := range tests {
 		w := newWorld(t)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // fault is one way in which the API can fail.
@@ -28,25 +28,25 @@ type fault struct {
 }
 
 var faults = []fault{
-	{"timeout of the database", standin.Status(408, "database_timeout", "for ws_CO_1"), passes, "408 database_timeout"},
-	{"rate limit", standin.Status(429, "general_rate_limit_exceeded", "for ws_CO_1"), busy, "429 general_rate_limit_exceeded"},
-	{"server error", standin.Status(500, "general_unknown", "Server Error"), passes, "500 general_unknown"},
-	{"proxy without server", standin.HTML(502), passes, "502"},
-	{"maintenance", standin.HTML(503), passes, "503"},
-	{"scope", standin.Status(401, "general_unauthorized_scope", "missing scopes"), operator, "401 general_unauthorized_scope"},
-	{"guest", standin.Status(401, "user_unauthorized", "not authorized"), operator, "401 user_unauthorized"},
-	{"no collection", standin.Status(404, "collection_not_found", "not found"), operator, "404 collection_not_found"},
-	{"structure", standin.Status(400, "document_invalid_structure", "Unknown attribute"), operator, "400 document_invalid_structure"},
-	{"paused", standin.Status(403, "project_paused", "paused"), operator, "403 project_paused"},
-	{"page instead of JSON", standin.HTML(200), passes, "200 no document in the answer"},
-	{"empty object", standin.Empty(201), passes, "201 no document in the answer"},
-	{"redirect", standin.Redirect(302, "/elsewhere/ws_CO_1"), operator, "302 redirected"},
-	{"permanent redirect", standin.Redirect(308, "/elsewhere/ws_CO_1"), operator, "308 redirected"},
-	{"redirect to nowhere", standin.Redirect(301, "https://appwrite:port/ws_CO_1"), operator, "301 redirected"},
-	{"reset", standin.Hangup(), passes, "connection reset by peer"},
-	{"hang", standin.Hang(), passes, "no answer in time"},
+	{"timeout of the database", fakeappwrite.Status(408, "database_timeout", "for ws_CO_1"), passes, "408 database_timeout"},
+	{"rate limit", fakeappwrite.Status(429, "general_rate_limit_exceeded", "for ws_CO_1"), busy, "429 general_rate_limit_exceeded"},
+	{"server error", fakeappwrite.Status(500, "general_unknown", "Server Error"), passes, "500 general_unknown"},
+	{"proxy without server", fakeappwrite.HTML(502), passes, "502"},
+	{"maintenance", fakeappwrite.HTML(503), passes, "503"},
+	{"scope", fakeappwrite.Status(401, "general_unauthorized_scope", "missing scopes"), operator, "401 general_unauthorized_scope"},
+	{"guest", fakeappwrite.Status(401, "user_unauthorized", "not authorized"), operator, "401 user_unauthorized"},
+	{"no collection", fakeappwrite.Status(404, "collection_not_found", "not found"), operator, "404 collection_not_found"},
+	{"structure", fakeappwrite.Status(400, "document_invalid_structure", "Unknown attribute"), operator, "400 document_invalid_structure"},
+	{"paused", fakeappwrite.Status(403, "project_paused", "paused"), operator, "403 project_paused"},
+	{"page instead of JSON", fakeappwrite.HTML(200), passes, "200 no document in the answer"},
+	{"empty object", fakeappwrite.Empty(201), passes, "201 no document in the answer"},
+	{"redirect", fakeappwrite.Redirect(302, "/elsewhere/ws_CO_1"), operator, "302 redirected"},
+	{"permanent redirect", fakeappwrite.Redirect(308, "/elsewhere/ws_CO_1"), operator, "308 redirected"},
+	{"redirect to nowhere", fakeappwrite.Redirect(301, "https://appwrite:port/ws_CO_1"), operator, "301 redirected"},
+	{"reset", fakeappwrite.Hangup(), passes, "connection reset by peer"},
+	{"hang", fakeappwrite.Hang(), passes, "no answer in time"},
 	{"cut off", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, passes, "connection broken"},
-	{"an odd type", standin.Status(500, "254700000001", ""), passes, "500 ?"},
+	{"an odd type", fakeappwrite.Status(500, "254700000001", ""), passes, "500 ?"},
 }
 
 // TestFullLength runs in earnest time, with the database and the queue gone: for
@@ -67,7 +67,7 @@ func TestFullLength(t *testing.T) {
 	}
 	run(func(w *world) {
 		for _, operation := range []string{"create", "get", "replace"} {
-			w.Appwrite.Inject(standin.Fault{Operation: operation, Reply: standin.Hang()})
+			w.Appwrite.Inject(fakeappwrite.Fault{Operation: operation, Reply: fakeappwrite.Hang()})
 		}
 		start := time.Now()
 		if got := w.send("stk/paid"); got != 200 || len(w.Appwrite.Waiting()) != 3 || time.Since(start) >= 5*time.Second {
@@ -75,14 +75,14 @@ func TestFullLength(t *testing.T) {
 		}
 	})
 	run(func(w *world) {
-		w.Appwrite.Inject(standin.Fault{Reply: standin.HTML(503)})
+		w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)})
 		time.AfterFunc(7*time.Second, w.Appwrite.Heal)
 		if got := w.send("stk/paid"); got != 200 || w.status() != "SUCCESS" {
 			t.Errorf("with everything down for 7 s: %d and the document says %s, want 200 and SUCCESS", got, w.status())
 		}
 	})
 	run(func(w *world) {
-		w.Appwrite.Inject(standin.Fault{Reply: standin.Hangup()})
+		w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.Hangup()})
 		start := time.Now()
 		got := w.send("b2c/paid")
 		if took := time.Since(start); got != 503 || took < 18*time.Second || took >= 26*time.Second {
@@ -120,7 +120,7 @@ func testFault(t *testing.T, f fault, operation string, after bool, times int) {
 		w.config.clock.hurried()
 	}
 	w.Logged()
-	w.Appwrite.Inject(standin.Fault{Operation: operation, After: after, Times: times, Reply: f.reply})
+	w.Appwrite.Inject(fakeappwrite.Fault{Operation: operation, After: after, Times: times, Reply: f.reply})
 	if got := w.send("b2c/paid"); got != 200 {
 		t.Fatalf("reply %d, want 200: the queue was there", got)
 	}
@@ -160,7 +160,7 @@ func checkQueued(t *testing.T, waiting int, errors []string, operation string, f
 	if !strings.Contains(errors[0], fmt.Sprintf("because=%q", f.class)) || !strings.Contains(errors[0], `error="`+operation+": ") || !strings.Contains(errors[0], f.log) {
 		t.Errorf("error log = %q, want the call, %q and %q", errors[0], f.class, f.log)
 	}
-	for _, secret := range []string{"http://", "/databases", "ws_CO_1", "AMINA", standin.FunctionKey, "254700000001"} {
+	for _, secret := range []string{"http://", "/databases", "ws_CO_1", "AMINA", fakeappwrite.FunctionKey, "254700000001"} {
 		if strings.Contains(errors[0], secret) {
 			t.Errorf("error log = %q, which holds %q", errors[0], secret)
 		}
@@ -189,7 +189,7 @@ func testQueueFault(t *testing.T, f fault, after bool, times int) {
 		w.config.clock.hurried()
 	}
 	w.Appwrite.SetDatabaseDown(true)
-	w.Appwrite.Inject(standin.Fault{Operation: "execute", After: after, Times: times, Reply: f.reply})
+	w.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", After: after, Times: times, Reply: f.reply})
 	got := w.send("b2c/paid")
 	_, errors := w.Logged()
 	if times == 0 {
@@ -236,7 +236,7 @@ func checkUnsettled(t *testing.T, line string) {
 func TestUnsettledFits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Appwrite.Inject(standin.Fault{Reply: standin.HTML(503)})
+	w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)})
 	long := strings.Repeat(`\u0001`, 1200) // six bytes a character, in JSON
 	got := w.post("/callback?uid="+strings.Repeat("u", 36), `{"Body":{"stkCallback":{"CheckoutRequestID":"`+long+`","ResultDesc":"`+long+`"}}}`)
 	_, errors := w.Logged()
@@ -251,7 +251,7 @@ func TestUnsettledFits(t *testing.T) {
 func TestRun(t *testing.T) { onVersions(t, testRun) }
 
 func testRun(t *testing.T, w *world) {
-	w.Appwrite.Inject(standin.Fault{Operation: "create", Reply: standin.Status(401, "general_unauthorized_scope", "x")})
+	w.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.Status(401, "general_unauthorized_scope", "x")})
 	start := w.Clock.Now()
 	body := payload(t, "b2c/paid")
 	if got := w.post("/b2c/result?uid=amina&attempt=77&attempt=3&x=y", body); got != 200 {
@@ -260,7 +260,7 @@ func testRun(t *testing.T, w *world) {
 	w.Logged()
 	attempts := map[string]int{}
 	var unsettledAt []time.Duration
-	n := w.Appwrite.RunUntil(start.Add(30*day), w.Clock, func(e standin.Execution) {
+	n := w.Appwrite.RunUntil(start.Add(30*day), w.Clock, func(e fakeappwrite.Execution) {
 		attempts[strings.TrimSuffix(strings.TrimPrefix(e.Path, "/b2c/result?attempt="), "&uid=amina")]++
 		if e.Method != "POST" || e.Body != body {
 			t.Errorf("%s %s with %q, want the request as it came", e.Method, e.Path, e.Body)
@@ -514,9 +514,9 @@ func TestManyAtOnce(t *testing.T) { onVersions(t, testManyAtOnce) }
 
 func testManyAtOnce(t *testing.T, w *world) {
 	for range 10 {
-		w.Appwrite.Inject(standin.Fault{Operation: "create", Times: 1, After: true, Reply: standin.Hangup()})
-		w.Appwrite.Inject(standin.Fault{Operation: "replace", Times: 1, After: true, Reply: standin.HTML(502)})
-		w.Appwrite.Inject(standin.Fault{Operation: "get", Times: 1, Reply: standin.HTML(503)})
+		w.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Times: 1, After: true, Reply: fakeappwrite.Hangup()})
+		w.Appwrite.Inject(fakeappwrite.Fault{Operation: "replace", Times: 1, After: true, Reply: fakeappwrite.HTML(502)})
+		w.Appwrite.Inject(fakeappwrite.Fault{Operation: "get", Times: 1, Reply: fakeappwrite.HTML(503)})
 	}
 	var wg sync.WaitGroup
 	for range 8 {
@@ -578,12 +578,12 @@ func TestForgedKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, err := http.NewRequest("POST", w.AppwriteURL+"/functions/"+standin.FunctionID+"/executions", bytes.NewReader(execution))
+		req, err := http.NewRequest("POST", w.AppwriteURL+"/functions/"+fakeappwrite.FunctionID+"/executions", bytes.NewReader(execution))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-Appwrite-Project", standin.ProjectID)
+		req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -632,7 +632,7 @@ func TestDeadPool(t *testing.T) {
 	w := newWorld(t)
 	line := newForgetfulLine(t, strings.TrimSuffix(strings.TrimPrefix(w.AppwriteURL, "http://"), "/v1"))
 	w.config.Endpoint = "http://" + line.Addr().String() + "/v1"
-	w.Appwrite.Inject(standin.Fault{Times: 16, Delay: 100 * time.Millisecond}) // so that each needs a connection of its own
+	w.Appwrite.Inject(fakeappwrite.Fault{Times: 16, Delay: 100 * time.Millisecond}) // so that each needs a connection of its own
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Add(1)
@@ -737,7 +737,7 @@ func TestOutage(t *testing.T) {
 	w.Appwrite.SetDatabaseDown(false)
 	end := w.Clock.Now()
 	var settledAfter []time.Duration
-	w.Appwrite.RunUntil(end.Add(30*day), w.Clock, func(e standin.Execution) {
+	w.Appwrite.RunUntil(end.Add(30*day), w.Clock, func(e fakeappwrite.Execution) {
 		id := regexp.MustCompile(`ws_CO_\d+`).FindString(e.Body)
 		if _, before := w.Appwrite.Document("daraja", "payments", id); before {
 			return // a copy of another run

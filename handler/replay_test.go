@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestReplay: what is replayed from the log is the document that would have been
@@ -28,18 +28,18 @@ func TestReplay(t *testing.T) {
 		}
 		target := target(filepath.Base(filepath.Dir(file)) + "/x")
 		direct, later := newWorld(t), newWorld(t)
-		later.Appwrite.Inject(standin.Fault{Reply: standin.Status(401, "user_unauthorized", "x")})
+		later.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.Status(401, "user_unauthorized", "x")})
 		if deliver(direct, target, string(body)) != 200 || len(direct.stored()) == 0 {
 			continue // refused, or not final
 		}
 		deliver(later, target+"&attempt=25", string(body)) // the last one
 		later.Appwrite.Heal()
 		_, errors := later.Logged()
-		if _, did, err := later.config.Replay(standin.FunctionKey, errors[0]); did != "created" || err != nil {
+		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "created" || err != nil {
 			t.Errorf("%s: Replay(%s) = %s, %v, want created", file, errors[0], did, err)
 			continue
 		}
-		if _, did, err := later.config.Replay(standin.FunctionKey, errors[0]); did != "duplicate" || err != nil {
+		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "duplicate" || err != nil {
 			t.Errorf("%s: Replay once more = %s, %v, want duplicate", file, did, err)
 		}
 		got, want := later.stored()[0], direct.stored()[0]
@@ -59,7 +59,7 @@ func TestReplay(t *testing.T) {
 
 // deliver posts to the function without a connection in between.
 func deliver(w *world, target, body string) int {
-	return w.Runtime.Execute(standin.Execution{Method: "POST", Path: target, Body: body})
+	return w.Runtime.Execute(fakeappwrite.Execution{Method: "POST", Path: target, Body: body})
 }
 
 // TestReplayReader: the log holds the uid, not who could read at the time.
@@ -68,11 +68,11 @@ func TestReplayReader(t *testing.T) {
 	for uid, want := range map[string]string{"amina": `read("user:amina")`, "": `read("any")`, "any": `read("user:any")`} {
 		w := newWorld(t)
 		w.config.AnonymousRead = "any"
-		w.Appwrite.Inject(standin.Fault{Reply: standin.HTML(503)})
+		w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)})
 		w.post("/callback?uid="+uid, payload(t, "stk/paid"))
 		w.Appwrite.Heal()
 		_, errors := w.Logged()
-		if _, _, err := w.config.Replay(standin.FunctionKey, errors[0]); err != nil {
+		if _, _, err := w.config.Replay(fakeappwrite.FunctionKey, errors[0]); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.stored()[0].Permissions; len(got) != 1 || got[0] != want {
@@ -104,14 +104,14 @@ func TestReplayRefused(t *testing.T) {
 		line(func(m map[string]any) { m["data"].(map[string]any)["status"] = "PAID" }),
 		line(func(m map[string]any) { m["data"].(map[string]any)["checkoutRequestId"] = "" }),
 	} {
-		if _, did, err := w.config.Replay(standin.FunctionKey, l); !errors.Is(err, ErrNotUnsettled) || did != "" {
+		if _, did, err := w.config.Replay(fakeappwrite.FunctionKey, l); !errors.Is(err, ErrNotUnsettled) || did != "" {
 			t.Errorf("Replay(%q) = %q, %v, want %v", l, did, err, ErrNotUnsettled)
 		}
 	}
 	if w.operations() != "" {
 		t.Error("the API was called for lines that are none")
 	}
-	if id, did, err := w.config.Replay(standin.FunctionKey, line(func(map[string]any) {})); id != "*********" || did != "created" || err != nil {
+	if id, did, err := w.config.Replay(fakeappwrite.FunctionKey, line(func(map[string]any) {})); id != "*********" || did != "created" || err != nil {
 		t.Errorf("Replay = %s, %s, %v, want created", id, did, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 var (
@@ -74,7 +74,7 @@ type soak struct {
 	rng       *rand.Rand
 	client    *http.Client
 	callbacks []*callback
-	events    []standin.Event
+	events    []fakeappwrite.Event
 
 	stuck        atomic.Bool
 	logs, errors []string // taken from the world before its end
@@ -130,7 +130,7 @@ func (s *soak) replay() {
 		if !strings.HasPrefix(line, unsettledMark) {
 			continue
 		}
-		if _, _, err := s.config.Replay(standin.FunctionKey, line); err != nil {
+		if _, _, err := s.config.Replay(fakeappwrite.FunctionKey, line); err != nil {
 			s.t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -143,7 +143,7 @@ func (s *soak) freeze() {
 	clock, endpoint := s.config.clock, s.config.Endpoint
 	s.config.clock = patient(s.Clock.Now)
 	s.config.Endpoint = "http://" + line.Addr().String() + "/v1"
-	s.Appwrite.Inject(standin.Fault{Times: 12, Delay: 50 * time.Millisecond})
+	s.Appwrite.Inject(fakeappwrite.Fault{Times: 12, Delay: 50 * time.Millisecond})
 	batch := []*callback{}
 	for range 12 {
 		batch = append(batch, s.transaction()...)
@@ -235,20 +235,20 @@ func (s *soak) weather() (mend func()) {
 	switch s.rng.IntN(8) {
 	case 0, 1: // gusts
 		for range 10 {
-			s.Appwrite.Inject(standin.Fault{Operation: append(operations, "execute")[s.rng.IntN(4)], Times: 1 + s.rng.IntN(4),
+			s.Appwrite.Inject(fakeappwrite.Fault{Operation: append(operations, "execute")[s.rng.IntN(4)], Times: 1 + s.rng.IntN(4),
 				After: s.rng.IntN(2) == 0, Reply: draw()})
 		}
 	case 2, 3: // one call of the store fails, always in the same way
-		s.Appwrite.Inject(standin.Fault{Operation: operations[s.rng.IntN(3)], After: s.rng.IntN(2) == 0, Reply: draw()})
+		s.Appwrite.Inject(fakeappwrite.Fault{Operation: operations[s.rng.IntN(3)], After: s.rng.IntN(2) == 0, Reply: draw()})
 	case 4: // no documents at all
 		reply := draw()
 		for _, operation := range operations {
-			s.Appwrite.Inject(standin.Fault{Operation: operation, Reply: reply})
+			s.Appwrite.Inject(fakeappwrite.Fault{Operation: operation, Reply: reply})
 		}
 	case 5: // the project's database is down
 		s.Appwrite.SetDatabaseDown(true)
 	case 6: // slow
-		s.Appwrite.Inject(standin.Fault{Times: 30, Delay: time.Duration(1+s.rng.IntN(50)) * time.Millisecond})
+		s.Appwrite.Inject(fakeappwrite.Fault{Times: 30, Delay: time.Duration(1+s.rng.IntN(50)) * time.Millisecond})
 	}
 	return func() {
 		s.Appwrite.Heal()
@@ -325,7 +325,7 @@ func (s *soak) pass(mayLose bool) {
 	if s.rng.IntN(4) == 0 {
 		duration = time.Duration(1+s.rng.IntN(180)) * time.Minute
 	}
-	s.Appwrite.RunUntil(s.Clock.Now().Add(duration), s.Clock, func(e standin.Execution) {
+	s.Appwrite.RunUntil(s.Clock.Now().Add(duration), s.Clock, func(e fakeappwrite.Execution) {
 		spare := s.spare(e)
 		if attempt(e) == 1 {
 			s.queued++
@@ -343,7 +343,7 @@ func (s *soak) pass(mayLose bool) {
 
 // execute runs what was queued. What that queues in turn must be the next of its
 // run, or a verdict could go round for ever.
-func (s *soak) execute(e standin.Execution) {
+func (s *soak) execute(e fakeappwrite.Execution) {
 	before := map[string]bool{}
 	for _, waiting := range s.Appwrite.Waiting() {
 		before[waiting.ID] = true
@@ -377,7 +377,7 @@ func (s *soak) execute(e standin.Execution) {
 }
 
 // attempt reads the number as the runtime would: the first that there is.
-func attempt(e standin.Execution) int {
+func attempt(e fakeappwrite.Execution) int {
 	n := 0
 	if match := regexp.MustCompile(`[?&]attempt=(\d+)`).FindStringSubmatch(e.Path); match != nil {
 		fmt.Sscan(match[1], &n)
@@ -387,8 +387,8 @@ func attempt(e standin.Execution) int {
 
 // spare says whether e may be lost: it is of the first run, and one of a later run
 // waits beside it, as there is wherever the platform took all three.
-func (s *soak) spare(e standin.Execution) bool {
-	return attempt(e) <= 8 && slices.ContainsFunc(s.Appwrite.Waiting(), func(waiting standin.Execution) bool {
+func (s *soak) spare(e fakeappwrite.Execution) bool {
+	return attempt(e) <= 8 && slices.ContainsFunc(s.Appwrite.Waiting(), func(waiting fakeappwrite.Execution) bool {
 		return attempt(waiting) > 8 && waiting.Body == e.Body
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestMain lets more tests run at once than there are processors: they wait for
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // world is the function and what stands around it. Its clock runs short, so that
 // tests need not wait for what takes seconds in earnest.
 type world struct {
-	*standin.Machine
+	*fakeappwrite.Machine
 	t      testing.TB
 	config Config // what each request is served with
 }
@@ -52,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w := &world{t: t}
 	serve := func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
-	if w.Machine, err = standin.NewMachine(schema, serve, 0, 0); err != nil {
+	if w.Machine, err = fakeappwrite.NewMachine(schema, serve, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -69,7 +69,7 @@ func newWorld(t testing.TB) *world {
 
 // onVersions runs a test against each release of Appwrite that the stand-in knows.
 func onVersions(t *testing.T, test func(*testing.T, *world)) {
-	for _, version := range standin.Versions {
+	for _, version := range fakeappwrite.Versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -135,7 +135,7 @@ func (w *world) ask(method, target, body string) (status int, reply string) {
 }
 
 // stored returns all documents, payments first.
-func (w *world) stored() []standin.Document {
+func (w *world) stored() []fakeappwrite.Document {
 	return append(w.Appwrite.Documents("daraja", "payments"), w.Appwrite.Documents("daraja", "disbursements")...)
 }
 

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestCodeFaults: what runs is what is here.
@@ -191,7 +191,7 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func count(calls []standin.Call, operation string) (n int) {
+func count(calls []fakeappwrite.Call, operation string) (n int) {
 	for _, c := range calls {
 		if c.Operation == operation && c.Status < 300 {
 			n++

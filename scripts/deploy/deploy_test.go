@@ -25,7 +25,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/handler"
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestMain runs the tests where the command runs, in the project's own folder, and
@@ -49,7 +49,7 @@ var allScopes = []string{"databases.read", "databases.write", "collections.read"
 // cloud is an Appwrite without anything in it, and the domain of a function to
 // come.
 type cloud struct {
-	*standin.Appwrite
+	*fakeappwrite.Appwrite
 	t       *testing.T
 	env     map[string]string
 	allowed atomic.Int64 // calls of the command that are answered, before everything breaks off
@@ -62,7 +62,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{Appwrite: standin.NewEmpty(), t: t}
+	c := &cloud{Appwrite: fakeappwrite.NewEmpty(), t: t}
 	c.allowed.Store(1 << 40)
 	c.AddKey("standard_deployer", allScopes...)
 	c.AddSession("session-of-amina", "amina")
@@ -92,7 +92,7 @@ func newCloud(t *testing.T) *cloud {
 	domain := httptest.NewServer(c.Domain("daraja", serve, api.URL+"/v1"))
 	t.Cleanup(domain.Close)
 	c.env = map[string]string{
-		"APPWRITE_ENDPOINT": api.URL + "/v1", "APPWRITE_PROJECT_ID": standin.ProjectID, "APPWRITE_API_KEY": "standard_deployer",
+		"APPWRITE_ENDPOINT": api.URL + "/v1", "APPWRITE_PROJECT_ID": fakeappwrite.ProjectID, "APPWRITE_API_KEY": "standard_deployer",
 		"APPWRITE_FUNCTION_DOMAIN": strings.TrimPrefix(domain.URL, "http://"),
 		"APPWRITE_TEST_USER":       "amina", "APPWRITE_TEST_SESSION": "session-of-amina",
 	}
@@ -637,7 +637,7 @@ func TestAdditionsStay(t *testing.T) {
 func TestPreviewDomain(t *testing.T) {
 	c := newCloud(t)
 	c.deploy()
-	c.Inject(standin.Fault{Operation: "GET rules", Reply: func(w http.ResponseWriter, r *http.Request) {
+	c.Inject(fakeappwrite.Fault{Operation: "GET rules", Reply: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"total":1,"rules":[{"domain":"preview.example","deploymentResourceId":"daraja","trigger":"deployment","status":"verified"}]}`)
 	}})

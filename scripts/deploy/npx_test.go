@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // withNPX reports whether to run the Appwrite CLI as the README has users run it.
@@ -203,7 +203,7 @@ func TestNPXFails(t *testing.T) {
 	}
 	p.checkClean(true)
 	p.FailBuilds("")
-	p.Inject(standin.Fault{Operation: "POST deployments", Reply: standin.Status(403, "general_resource_blocked", "blocked")})
+	p.Inject(fakeappwrite.Fault{Operation: "POST deployments", Reply: fakeappwrite.Status(403, "general_resource_blocked", "blocked")})
 	if out := p.run(1); !strings.Contains(out, "\ndeploy: code could not be mended: nothing was uploaded. The Appwrite CLI said:\n") {
 		t.Errorf("with an upload that is refused:\n%s", out)
 	}
@@ -230,7 +230,7 @@ func TestNPXEnded(t *testing.T) {
 		t.Run(tt.signal.String(), func(t *testing.T) {
 			p := newProgram(t)
 			arrived := make(chan bool, 8)
-			p.Inject(standin.Fault{Operation: "POST deployments", Reply: func(w http.ResponseWriter, r *http.Request) {
+			p.Inject(fakeappwrite.Fault{Operation: "POST deployments", Reply: func(w http.ResponseWriter, r *http.Request) {
 				arrived <- true
 				<-r.Context().Done()
 			}})
@@ -301,7 +301,7 @@ func TestRelay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("X-Appwrite-Project", standin.ProjectID)
+		r.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 		r.Header.Set("X-Appwrite-Key", key)
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -315,7 +315,7 @@ func TestRelay(t *testing.T) {
 			t.Errorf("with the key %q: %d, want %d", key, got, want)
 		}
 	}
-	calls := slices.DeleteFunc(c.Calls(), func(call standin.Call) bool { return call.Operation != "GET functions" })
+	calls := slices.DeleteFunc(c.Calls(), func(call fakeappwrite.Call) bool { return call.Operation != "GET functions" })
 	if len(calls) != 1 || calls[0].Header.Get("X-Appwrite-Key") != "standard_deployer" {
 		t.Errorf("Appwrite saw %v, want one call with the key", calls)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // unsettled is a line as the function logs it.
@@ -21,20 +21,20 @@ func unsettled(id string) string {
 const masked = "ws_CO_2311202614074*********"
 
 // world is an Appwrite, and the environment in which the command finds it.
-func world(t *testing.T) (*standin.Machine, map[string]string) {
+func world(t *testing.T) (*fakeappwrite.Machine, map[string]string) {
 	t.Helper()
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := standin.NewMachine(schema, nil, 0, 0)
+	m, err := fakeappwrite.NewMachine(schema, nil, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
 	m.Appwrite.AddKey("standard_operator", "documents.read", "documents.write", "execution.read")
 	return m, map[string]string{
-		"APPWRITE_ENDPOINT": m.AppwriteURL + "/", "APPWRITE_PROJECT_ID": standin.ProjectID, "APPWRITE_API_KEY": "standard_operator",
+		"APPWRITE_ENDPOINT": m.AppwriteURL + "/", "APPWRITE_PROJECT_ID": fakeappwrite.ProjectID, "APPWRITE_API_KEY": "standard_operator",
 		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_B2C_COLLECTION_ID": "disbursements",
 	}
 }
@@ -55,8 +55,8 @@ func TestReplayFromExecutions(t *testing.T) {
 	const documents = 130 // more than a page of executions
 	for i := range documents {
 		line := unsettled(fmt.Sprintf("ws_CO_2311202614074%09d", i))
-		m.Appwrite.Record(standin.Execution{Function: "daraja", Status: 503, Logs: "route=callback", Errors: line + "\nfailed route=callback\n"})
-		m.Appwrite.Record(standin.Execution{Function: "daraja", Status: 503, Errors: line + "\n"}) // the same, from another run
+		m.Appwrite.Record(fakeappwrite.Execution{Function: "daraja", Status: 503, Logs: "route=callback", Errors: line + "\nfailed route=callback\n"})
+		m.Appwrite.Record(fakeappwrite.Execution{Function: "daraja", Status: 503, Errors: line + "\n"}) // the same, from another run
 	}
 	for _, outcome := range []string{"created", "duplicate"} {
 		out, errors, status := replayWith(env, "")

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestWords: whatever is wrong with endpoint, project or key, -check says it in one
@@ -31,18 +31,18 @@ func TestWords(t *testing.T) {
 		{"no /v1 on 1.9.6", withoutV1("1.9.6"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
 		{"no /v1 on 1.9.0", withoutV1("1.9.0"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
 		{"no /v1 on 1.8.1", withoutV1("1.8.1"), "WRONG   server version: URL is not Appwrite's endpoint: it answers 404 to /health/version\n" + endpoint},
-		{"a proxy's page", func(c *cloud) { c.Inject(standin.Fault{Operation: "version", Reply: standin.HTML(200)}) },
+		{"a proxy's page", func(c *cloud) { c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.HTML(200)}) },
 			"WRONG   server version: URL is not Appwrite's endpoint: it says no version\n" + endpoint},
 		{"another API", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "version", Reply: page(200, "application/json", `{"databases":5}`)})
+			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: page(200, "application/json", `{"databases":5}`)})
 		}, "WRONG   server version: URL is not Appwrite's endpoint: it says no version\n" + endpoint},
 		{"a redirect", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "version", Reply: standin.Redirect(301, "https://elsewhere.example/")})
+			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.Redirect(301, "https://elsewhere.example/")})
 		}, "WRONG   server version: URL is not Appwrite's endpoint: it answers 301 to /health/version\n" + endpoint},
 		{"a server with a fault", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "version", Reply: standin.Status(500, "general_unknown", "Server Error")})
+			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.Status(500, "general_unknown", "Server Error")})
 		}, "WRONG   server version: URL answers 500: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
-		{"a proxy without a server", func(c *cloud) { c.Inject(standin.Fault{Operation: "version", Reply: standin.HTML(502)}) },
+		{"a proxy without a server", func(c *cloud) { c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.HTML(502)}) },
 			"WRONG   server version: URL answers 502: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
 		{"silence", func(c *cloud) {
 			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -57,7 +57,7 @@ func TestWords(t *testing.T) {
 		{"no such project", func(c *cloud) { c.env["APPWRITE_PROJECT_ID"] = "other" },
 			"WRONG   server version: URL has no project other\n        Mend: set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID\n"},
 		{"a paused project", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "version", Reply: standin.Status(403, "project_paused", "Project is paused due to inactivity.")})
+			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.Status(403, "project_paused", "Project is paused due to inactivity.")})
 		}, "WRONG   server version: the project is paused: nothing is stored or queued, and every payment is lost\n        Mend: Console → restore the project\n"},
 
 		{"a key that is none", func(c *cloud) { c.env["APPWRITE_API_KEY"] = "standard_other" },
@@ -65,11 +65,15 @@ func TestWords(t *testing.T) {
 		{"a key of another kind", func(c *cloud) { c.env["APPWRITE_API_KEY"] = "foo_bar" },
 			"ok      server version: 1.9.6\nWRONG   key scopes: APPWRITE_API_KEY has none of the scopes it needs, or is no key: it lacks databases.read, collections.read, functions.read, rules.read\n" + keys + " → this key → Scopes\n"},
 		{"an expired key", func(c *cloud) {
-			c.Inject(standin.Fault{Operation: "GET databases", Reply: standin.Status(401, "project_key_expired", "The project key has expired.")})
+			c.Inject(fakeappwrite.Fault{Operation: "GET databases", Reply: fakeappwrite.Status(401, "project_key_expired", "The project key has expired.")})
 		}, "ok      server version: 1.9.6\nWRONG   key scopes: the API key has expired\n" + keys + " → Create API key\n"},
-		{"a proxy that lets the version through alone", func(c *cloud) { c.Inject(standin.Fault{Operation: "GET databases", Reply: standin.HTML(404)}) },
+		{"a proxy that lets the version through alone", func(c *cloud) {
+			c.Inject(fakeappwrite.Fault{Operation: "GET databases", Reply: fakeappwrite.HTML(404)})
+		},
 			"ok      server version: 1.9.6\nWRONG   key scopes: URL is not Appwrite's endpoint: it answers 404 to /databases\n" + endpoint},
-		{"a fault behind the version", func(c *cloud) { c.Inject(standin.Fault{Operation: "GET databases", Reply: standin.HTML(503)}) },
+		{"a fault behind the version", func(c *cloud) {
+			c.Inject(fakeappwrite.Fault{Operation: "GET databases", Reply: fakeappwrite.HTML(503)})
+		},
 			"ok      server version: 1.9.6\nWRONG   key scopes: URL answers 503 to GET /databases: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	function "openruntimes/handler"
+	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
-	"openruntimes/handler/scripts/standin"
 )
 
 func TestMain(m *testing.M) {
@@ -85,7 +85,7 @@ func TestRunAgainst(t *testing.T) {
 	}
 
 	// The first two are posted by themselves, and find an API that is down.
-	m.Appwrite.Inject(standin.Fault{Operation: "create", Reply: standin.HTML(http.StatusServiceUnavailable)})
+	m.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(http.StatusServiceUnavailable)})
 	var out strings.Builder
 	err := run(context.Background(), &out, io.Discard, o, nil, getenv)
 	place := "project standin at " + m.AppwriteURL + ", database daraja"
@@ -239,7 +239,7 @@ func TestRunWaits(t *testing.T) {
 	}
 }
 
-func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Response) *standin.Machine {
+func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Response) *fakeappwrite.Machine {
 	m, err := startMachine(main)
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +320,7 @@ func storeBeside(ctx openruntimes.Context) {
 		panic(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Appwrite-Project", standin.ProjectID)
+	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 	req.Header.Set("X-Appwrite-Key", ctx.Req.Headers["x-appwrite-key"])
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil || resp.StatusCode != 201 {

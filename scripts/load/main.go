@@ -22,7 +22,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	function "openruntimes/handler"
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 const usage = `Usage:
@@ -256,8 +256,8 @@ func newTarget(function string, getenv func(string) string) target {
 	return target{
 		function: strings.TrimSuffix(function, "/"),
 		endpoint: get("APPWRITE_ENDPOINT", "http://127.0.0.1:4000/v1"),
-		project:  get("APPWRITE_PROJECT_ID", standin.ProjectID),
-		key:      get("APPWRITE_API_KEY", standin.FunctionKey),
+		project:  get("APPWRITE_PROJECT_ID", fakeappwrite.ProjectID),
+		key:      get("APPWRITE_API_KEY", fakeappwrite.FunctionKey),
 		database: get("DARAJA_DATABASE_ID", "daraja"),
 		collections: map[string]string{
 			"checkoutRequestId":        get("DARAJA_COLLECTION_ID", "payments"),
@@ -272,12 +272,12 @@ func (t target) place() string {
 }
 
 // startMachine serves the function and a stand-in for Appwrite on loopback.
-func startMachine(main func(openruntimes.Context) openruntimes.Response) (*standin.Machine, error) {
+func startMachine(main func(openruntimes.Context) openruntimes.Response) (*fakeappwrite.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := standin.NewMachine(schema, main, 0, 0)
+	m, err := fakeappwrite.NewMachine(schema, main, 0, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 	"unicode/utf8"
 
 	handler "openruntimes/handler"
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // or sets.
 func setenv(t *testing.T, values map[string]string) {
 	t.Helper()
-	for name := range (&standin.Machine{}).Environment() {
+	for name := range (&fakeappwrite.Machine{}).Environment() {
 		t.Setenv(name, values[name])
 	}
 }
@@ -52,7 +52,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := standin.NewMachine(schema, handler.Main, 0, 0)
+	m, err := fakeappwrite.NewMachine(schema, handler.Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestSamples(t *testing.T) {
 func TestSampleQueued(t *testing.T) {
 	var out strings.Builder
 	s := newTestStage(t, &out)
-	s.Appwrite.Inject(standin.Fault{Operation: "create", Times: 1, Reply: standin.Status(404, "collection_not_found", "")})
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Times: 1, Reply: fakeappwrite.Status(404, "collection_not_found", "")})
 	if err := s.showSamples(); err != nil {
 		t.Fatal(err)
 	}
@@ -412,7 +412,7 @@ func TestOutageStopped(t *testing.T) {
 // TestComesBack names each day once.
 func TestComesBack(t *testing.T) {
 	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 5, 0, 0, time.Local) }
-	waiting := []standin.Execution{
+	waiting := []fakeappwrite.Execution{
 		{Body: "a", ScheduledAt: at(23, 22)}, {Body: "b", ScheduledAt: at(23, 22)},
 		{Body: "a", ScheduledAt: at(23, 23)}, {Body: "a", ScheduledAt: at(24, 22)},
 	}

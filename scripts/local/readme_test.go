@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/scripts/standin"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // readme returns the text of the README between a heading and the next one of the
@@ -108,7 +108,7 @@ func TestReadmeSamples(t *testing.T) {
 }
 
 // shownDocument is a document as JSON has it, without what Appwrite adds.
-func shownDocument(t *testing.T, d standin.Document) map[string]any {
+func shownDocument(t *testing.T, d fakeappwrite.Document) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(d.Data)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
-	"openruntimes/handler/scripts/standin"
 )
 
 // samples are payloads of testdata, posted in this order. Some are about the same
@@ -58,12 +58,12 @@ var routes = map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeou
 // A stage is where the samples are shown: the function, its Appwrite, and what it
 // logs.
 type stage struct {
-	*standin.Machine
+	*fakeappwrite.Machine
 	out io.Writer
 	log *journal
 }
 
-func newStage(out io.Writer, m *standin.Machine) *stage {
+func newStage(out io.Writer, m *fakeappwrite.Machine) *stage {
 	s := &stage{Machine: m, out: out, log: &journal{out: out}}
 	m.Runtime.Logs = s.log.log
 	return s
@@ -97,7 +97,7 @@ func (s *stage) showSamples() error {
 }
 
 // print writes a line of the table about a document.
-func (s *stage) print(name string, status any, outcome string, d standin.Document) {
+func (s *stage) print(name string, status any, outcome string, d fakeappwrite.Document) {
 	fmt.Fprintf(s.out, row, name, status, outcome, text(d.Data["status"]), text(d.Data["receipt"]),
 		shillings(d.Data["amount"]), reader(d.Permissions))
 }
@@ -106,7 +106,7 @@ func (s *stage) print(name string, status any, outcome string, d standin.Documen
 // and follows them through the queue.
 func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-chan time.Time) error {
 	for _, operation := range []string{"create", "get", "replace"} {
-		s.Appwrite.Inject(standin.Fault{Operation: operation, Reply: standin.HTML(http.StatusServiceUnavailable)})
+		s.Appwrite.Inject(fakeappwrite.Fault{Operation: operation, Reply: fakeappwrite.HTML(http.StatusServiceUnavailable)})
 	}
 	fmt.Fprintf(s.out, "Outage: for %v every call for a document is answered 503. The queue works.\n\n", outage)
 	fmt.Fprintf(s.out, refused, "POSTED", "HTTP", "THREE COPIES COME BACK AT")
@@ -152,7 +152,7 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 const day = "2 Jan 15:04"
 
 // comesBack lists the times at which the copies of a body are due, each day once.
-func comesBack(waiting []standin.Execution, body string) string {
+func comesBack(waiting []fakeappwrite.Execution, body string) string {
 	var times []string
 	last := ""
 	for _, e := range waiting {
@@ -212,7 +212,7 @@ func outcome(logs string) string {
 
 // document finds the one that holds a verdict. Where two payments have one id, it
 // is the one with the receipt.
-func (s *stage) document(v parse.Verdict) (found standin.Document, ok bool) {
+func (s *stage) document(v parse.Verdict) (found fakeappwrite.Document, ok bool) {
 	collection, attribute := "payments", "checkoutRequestId"
 	if v.Kind == parse.Disbursement {
 		collection, attribute = "disbursements", "originatorConversationId"

@@ -1,4 +1,4 @@
-package standin
+package fakeappwrite
 
 import (
 	"maps"

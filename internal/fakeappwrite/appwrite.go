@@ -1,4 +1,4 @@
-// Package standin takes Appwrite's place on one machine: [Appwrite] is its
+// Package fakeappwrite takes Appwrite's place on one machine: [Appwrite] is its
 // documents API and what a deploy needs of its console's, and [Runtime] what its
 // Go runtime does around a function.
 //
@@ -7,7 +7,7 @@
 // real servers of each of the [Versions]. Where databases differ, or nobody
 // looked, the stand-in does what is harder on the caller. Messages are only
 // close, since their wording changes with every release.
-package standin
+package fakeappwrite
 
 import (
 	"bytes"
