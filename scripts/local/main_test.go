@@ -37,10 +37,12 @@ func setenv(t *testing.T, values map[string]string) {
 	}
 }
 
-// runCommand returns what the command prints and its exit code.
+// runCommand returns what the command prints and its exit code. It does not stay up.
 func runCommand(arguments ...string) (out, errOut string, code int) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
 	var stdout, stderr strings.Builder
-	code = command(context.Background(), arguments, &stdout, &stderr)
+	code = command(ctx, arguments, &stdout, &stderr)
 	return stdout.String(), stderr.String(), code
 }
 
@@ -418,6 +420,23 @@ func TestComesBack(t *testing.T) {
 	}
 	if got, want := comesBack(waiting, "a"), "23 Nov 22:05, 23:05, 24 Nov 22:05"; got != want {
 		t.Errorf("comesBack = %q, want %q", got, want)
+	}
+}
+
+// TestFirstCopies has callbacks of which one came later than the others.
+func TestFirstCopies(t *testing.T) {
+	var waiting []standin.Execution // in the order in which they are due
+	for _, minute := range []int{2, 2, 3, 62, 62, 63, 1442, 1442, 1443} {
+		waiting = append(waiting, standin.Execution{ScheduledAt: time.Unix(0, 0).Add(time.Duration(minute) * time.Minute)})
+	}
+	for callbacks, want := range map[int]int{1: 2, 3: 3} {
+		var due []standin.Execution
+		for copies := range 3 {
+			due = append(due, waiting[3*copies:3*copies+callbacks]...)
+		}
+		if got := firstCopies(due); !got.Equal(time.Unix(0, 0).Add(time.Duration(want) * time.Minute)) {
+			t.Errorf("of %d callbacks the first copies have come back at %v, want minute %d", callbacks, got.Sub(time.Unix(0, 0)), want)
+		}
 	}
 }
 

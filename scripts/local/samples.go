@@ -131,11 +131,9 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 	s.log.hold()
 	s.Appwrite.Heal()
 	if waiting := s.Appwrite.Waiting(); len(waiting) > 0 {
-		// Each callback has three copies there, and the first of each are due before
-		// all others.
-		first := waiting[(len(waiting)-1)/3].ScheduledAt
-		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", first.Local().Format(day))
-		s.RunUntil(first)
+		due := firstCopies(waiting)
+		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", due.Local().Format(day))
+		s.RunUntil(due)
 	}
 	fmt.Fprintf(s.out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READER")
 	for _, collection := range []string{"payments", "disbursements"} {
@@ -146,6 +144,12 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 	fmt.Fprintln(s.out)
 	s.log.take()
 	return nil
+}
+
+// firstCopies returns when one copy of each callback has come back. Each callback has
+// three in the queue, and the first copies are due before all second ones.
+func firstCopies(waiting []standin.Execution) time.Time {
+	return waiting[(len(waiting)-1)/3].ScheduledAt
 }
 
 // day is how times are written that need not be today's.
