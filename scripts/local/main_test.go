@@ -17,7 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	handler "openruntimes/handler"
+	function "openruntimes/handler"
 	"openruntimes/handler/scripts/standin"
 )
 
@@ -46,7 +46,7 @@ func runCommand(arguments ...string) (out, errOut string, code int) {
 	return stdout.String(), stderr.String(), code
 }
 
-// newTestStage is the function beside its Appwrite, on ports of its own.
+// newTestStage serves the function and its Appwrite on ports of their own.
 func newTestStage(t *testing.T, out io.Writer) *stage {
 	t.Helper()
 	setenv(t, nil)
@@ -54,7 +54,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := standin.NewMachine(schema, handler.Main, 0, 0)
+	m, err := standin.NewMachine(schema, function.Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	return newStage(out, m)
 }
 
-// A page is what a terminal shows while the command runs.
+// A page collects what the command prints while it runs.
 type page struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -209,7 +209,7 @@ func TestVariables(t *testing.T) {
 	})
 }
 
-// TestSamples is what a person sees first.
+// TestSamples checks the table that a person sees first.
 func TestSamples(t *testing.T) {
 	setenv(t, nil)
 	// A port that is taken is stepped over and named.
@@ -440,7 +440,7 @@ func TestFirstCopies(t *testing.T) {
 	}
 }
 
-// TestReader covers what the samples do not show.
+// TestReader has the readers that the samples do not have.
 func TestReader(t *testing.T) {
 	for permission, want := range map[string]string{`read("any")`: "anyone", `read("user:u-1")`: "u-1"} {
 		if got := reader([]string{permission}); got != want {

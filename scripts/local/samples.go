@@ -49,14 +49,13 @@ var samples = []string{
 // last one is refused, outage or not.
 var outageSamples = []string{"stk/paid-2541", "stk/cancelled-1031", "b2c/unknown-17-internal", "b2c/paid-after-17", "stk/no-id"}
 
-// parsers reads the payloads of each folder of testdata, as the function does.
+// parsers has the function's own parser for the payloads of each folder of testdata.
 var parsers = map[string]func([]byte) (parse.Verdict, error){"stk": parse.STK, "b2c": parse.B2C, "timeout": parse.B2CTimeout}
 
 // routes has the path to which Safaricom would post each folder's payloads.
 var routes = map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeout": "/b2c/timeout"}
 
-// A stage is where the samples are shown: the function, its Appwrite, and what it
-// logs.
+// A stage posts samples to the function and prints what becomes of them.
 type stage struct {
 	*standin.Machine
 	out io.Writer
@@ -205,7 +204,7 @@ func (s *stage) post(name string) (posted, error) {
 	return p, nil
 }
 
-// outcome is what a request came to, by the function's log.
+// outcome returns the one that a request's log line names, or "" if it names none.
 func outcome(logs string) string {
 	_, after, _ := strings.Cut(logs, " outcome=")
 	if words := strings.Fields(after); len(words) > 0 {
@@ -214,8 +213,8 @@ func outcome(logs string) string {
 	return ""
 }
 
-// document finds the one that holds a verdict. Where two payments have one id, it
-// is the one with the receipt.
+// document finds the document that holds a verdict. If two payments have the same id,
+// the receipt tells their documents apart.
 func (s *stage) document(v parse.Verdict) (found standin.Document, ok bool) {
 	collection, attribute := "payments", "checkoutRequestId"
 	if v.Kind == parse.Disbursement {
