@@ -448,3 +448,21 @@ func TestReader(t *testing.T) {
 		}
 	}
 }
+
+func TestInstead(t *testing.T) {
+	for _, tt := range []struct {
+		address string
+		port    int
+		want    string
+	}{
+		{"http://127.0.0.1:4000/v1", 4000, ""},
+		{"http://127.0.0.1:3000", 3000, ""},
+		{"http://127.0.0.1:4001/v1", 4000, "  (port 4000 is not free)"},
+		{"http://127.0.0.1:4000/v1", 400, "  (port 400 is not free)"},
+		{"http://127.0.0.1:41234", 0, ""},
+	} {
+		if got := instead(tt.address, tt.port); got != tt.want {
+			t.Errorf("instead(%s, %d) = %q, want %q", tt.address, tt.port, got, tt.want)
+		}
+	}
+}
