@@ -20,8 +20,8 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	function "openruntimes/handler"
-	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 func TestMain(m *testing.M) {
@@ -51,8 +51,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunAgainst loads a function that runs elsewhere and has a callback secret. It
-// leaves nothing behind, and leaves alone what was there.
+// TestRunAgainst loads a function that runs already and has a callback secret. It
+// removes every document of the run and no other.
 func TestRunAgainst(t *testing.T) {
 	const secret = "0123456789abcdef"
 	m := newMachine(t, function.Main)
@@ -84,7 +84,7 @@ func TestRunAgainst(t *testing.T) {
 		return n
 	}
 
-	// The first two are posted by themselves, and find an API that is down.
+	// While the API is down, only the first two callbacks are posted.
 	m.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(http.StatusServiceUnavailable)})
 	var out strings.Builder
 	err := run(context.Background(), &out, io.Discard, o, nil, getenv)
@@ -114,7 +114,7 @@ func TestRunAgainst(t *testing.T) {
 	if strings.Contains(out.String(), secret) {
 		t.Errorf("it prints the callback secret:\n%s", out.String())
 	}
-	// What was never accepted is not waited for.
+	// It does not wait for documents of callbacks that were never accepted.
 	o.url, o.wait = "http://127.0.0.1:1", time.Hour
 	if err := run(context.Background(), io.Discard, io.Discard, o, nil, getenv); err == nil || !strings.Contains(err.Error(), "2 of 2 callbacks were not answered 200") {
 		t.Errorf("a function that does not answer: %v", err)
@@ -130,8 +130,8 @@ func TestRunAgainst(t *testing.T) {
 	}
 }
 
-// TestRunElsewhere has a function that stores in another place than where the
-// documents are looked for. That is said after two callbacks, and not after -wait.
+// TestRunElsewhere looks for documents where the function does not store them. It
+// says so after two callbacks, without waiting.
 func TestRunElsewhere(t *testing.T) {
 	there := newMachine(t, function.Main)
 	here := newMachine(t, function.Main)
@@ -206,7 +206,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestRunRefused has a function that stores and does not say so.
+// TestRunRefused has a function that stores documents but answers 503.
 func TestRunRefused(t *testing.T) {
 	main := func(ctx openruntimes.Context) openruntimes.Response {
 		function.Main(ctx)
@@ -218,8 +218,8 @@ func TestRunRefused(t *testing.T) {
 	}
 }
 
-// TestRunWaits has a callback that cannot be stored at first: its document is there
-// once the queue has brought it back.
+// TestRunWaits has a callback that cannot be stored at first. Its document is found
+// once the callback has come back from the queue.
 func TestRunWaits(t *testing.T) {
 	var calls atomic.Int32
 	main := func(ctx openruntimes.Context) openruntimes.Response {
@@ -248,7 +248,7 @@ func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Respo
 	return m
 }
 
-// TestRunNotices has functions that are wrong in one of 200 callbacks.
+// TestRunNotices has functions that mistreat one of 200 callbacks.
 func TestRunNotices(t *testing.T) {
 	acknowledge := openruntimes.Response{StatusCode: 200, Body: []byte("Accepted")}
 	var once atomic.Int32
@@ -368,7 +368,7 @@ func TestMayPost(t *testing.T) {
 			t.Errorf("%q is taken for a URL", address)
 		}
 	}
-	// Both addresses are looked at, before a byte is sent.
+	// Both addresses are checked before anything is sent.
 	for function, endpoint := range map[string]string{"http://127.0.0.1:1": "https://else.example/v1", "https://else.example": "http://127.0.0.1:1/v1"} {
 		environment := map[string]string{"APPWRITE_ENDPOINT": endpoint}
 		err := run(context.Background(), io.Discard, io.Discard, options{n: 1, atATime: 1, url: function}, nil,
@@ -379,7 +379,7 @@ func TestMayPost(t *testing.T) {
 	}
 }
 
-// TestTraffic holds the traffic to the logs it is drawn after.
+// TestTraffic compares the traffic with the logs that it imitates.
 func TestTraffic(t *testing.T) {
 	const n = 20000
 	draw := func(seed uint64, begin time.Time, n int) []callback {
@@ -428,8 +428,8 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
-// TestCall has the answers of an API that is not well: a key goes nowhere else, and
-// what may pass is tried again.
+// TestCall has an API that fails: the key is sent to no other server, and only what
+// may be temporary is tried again.
 func TestCall(t *testing.T) {
 	var elsewhere, calls atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
@@ -479,8 +479,8 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// TestDriveCountsFromDue stalls the first of three callbacks: at a rate, the two
-// behind it waited too.
+// TestDriveCountsFromDue stalls the first of three callbacks: at a rate, the two that
+// had to wait for it count as late too.
 func TestDriveCountsFromDue(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	var first sync.Once
@@ -495,7 +495,7 @@ func TestDriveCountsFromDue(t *testing.T) {
 	}
 }
 
-// TestDriveEndsEarly is what Ctrl-C does: what was sent counts, and is looked for.
+// TestDriveEndsEarly is what Ctrl-C does: it counts what was sent until then.
 func TestDriveEndsEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var got atomic.Int32
@@ -511,8 +511,8 @@ func TestDriveEndsEarly(t *testing.T) {
 	}
 }
 
-// TestProgress: whoever waits is told how far it has come, while it posts and while
-// it looks.
+// TestProgress: it shows how far it has come, both while it posts and while it looks
+// for documents.
 func TestProgress(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
@@ -555,7 +555,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// firstLine is a writer that passes on what is written first.
+// firstLine is a writer that passes on the first line.
 type firstLine chan string
 
 func (f firstLine) Write(p []byte) (int, error) {

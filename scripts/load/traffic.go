@@ -212,7 +212,7 @@ func (t *traffic) b2c(id, conversationID string, o outcome) callback {
 		`"Value":"http:\/\/internalapi.safaricom.co.ke\/mpesa\/b2cresults\/v1\/submit"}}}}`, o.code, o.description, id, conversationID, receipt, parameters), parse.B2C)
 }
 
-// receipt returns one of a month that is long past, so that it is nobody's.
+// receipt returns an invented M-Pesa receipt of a month that is long past.
 func (t *traffic) receipt() string { return fmt.Sprintf("LDT%07X", t.IntN(1<<28)) }
 
 // newCallback adds the verdict to a body, read from it as the function does.

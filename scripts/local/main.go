@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	handler "openruntimes/handler"
+	function "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 )
 
@@ -148,7 +148,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, handler.Main, o.appwritePort, o.port)
+	m, err := fakeappwrite.NewMachine(schema, function.Main, o.appwritePort, o.port)
 	if err != nil {
 		return err
 	}
@@ -202,15 +202,16 @@ func configure(m *fakeappwrite.Machine) error {
 	return err
 }
 
-// instead says that another port had to be taken.
+// instead says so if the address has another port than the one that was asked for.
 func instead(address string, port int) string {
-	if port == 0 || strings.Contains(address, fmt.Sprintf(":%d", port)) {
+	if port == 0 || strings.Contains(address+"/", fmt.Sprintf(":%d/", port)) {
 		return ""
 	}
 	return fmt.Sprintf("  (port %d is not free)", port)
 }
 
-// triggerCommand posts to this function from another terminal.
+// triggerCommand returns the command that posts to this function from another
+// terminal.
 func triggerCommand(m *fakeappwrite.Machine) string {
 	command := "  go run ./scripts/local -trigger paid -amount 250 -uid me"
 	if port := m.FunctionURL[strings.LastIndexByte(m.FunctionURL, ':')+1:]; port != "3000" {
@@ -222,7 +223,7 @@ func triggerCommand(m *fakeappwrite.Machine) string {
 	return command + "\n"
 }
 
-// lookCommand lists the payments.
+// lookCommand returns the command that lists the payments.
 func lookCommand(m *fakeappwrite.Machine) string {
 	return fmt.Sprintf(`  curl -H "X-Appwrite-Project: %s" \
     -H "X-Appwrite-Key: %s" \
@@ -230,7 +231,7 @@ func lookCommand(m *fakeappwrite.Machine) string {
 `, fakeappwrite.ProjectID, fakeappwrite.FunctionKey, m.AppwriteURL)
 }
 
-// A journal keeps what the function logs for whoever takes it, or prints it.
+// A journal receives the function's log. It prints it, or holds it until it is taken.
 type journal struct {
 	mu       sync.Mutex
 	out      io.Writer
@@ -238,7 +239,7 @@ type journal struct {
 	kept     string
 }
 
-// log has what one request logged.
+// log receives the lines of one request.
 func (j *journal) log(logs, errors string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -254,21 +255,21 @@ func (j *journal) log(logs, errors string) {
 	}
 }
 
-// follow prints what comes from now on.
+// follow prints the lines from now on.
 func (j *journal) follow() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.printing = true
 }
 
-// hold keeps what comes from now on.
+// hold stops printing. It forgets what was held before.
 func (j *journal) hold() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.printing, j.kept = false, ""
 }
 
-// take returns what was logged since it was last taken, and forgets it.
+// take returns what is held of the log, without the error log, and forgets it.
 func (j *journal) take() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	handler "openruntimes/handler"
+	function "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 )
 
@@ -37,14 +37,16 @@ func setenv(t *testing.T, values map[string]string) {
 	}
 }
 
-// runCommand returns what the command prints and its exit code.
+// runCommand returns what the command prints and its exit code. It does not stay up.
 func runCommand(arguments ...string) (out, errOut string, code int) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
 	var stdout, stderr strings.Builder
-	code = command(context.Background(), arguments, &stdout, &stderr)
+	code = command(ctx, arguments, &stdout, &stderr)
 	return stdout.String(), stderr.String(), code
 }
 
-// newTestStage is the function beside its Appwrite, on ports of its own.
+// newTestStage serves the function and its Appwrite on ports of their own.
 func newTestStage(t *testing.T, out io.Writer) *stage {
 	t.Helper()
 	setenv(t, nil)
@@ -52,7 +54,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, handler.Main, 0, 0)
+	m, err := fakeappwrite.NewMachine(schema, function.Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	return newStage(out, m)
 }
 
-// A page is what a terminal shows while the command runs.
+// A page collects what the command prints while it runs.
 type page struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -207,7 +209,7 @@ func TestVariables(t *testing.T) {
 	})
 }
 
-// TestSamples is what a person sees first.
+// TestSamples checks the table that a person sees first.
 func TestSamples(t *testing.T) {
 	setenv(t, nil)
 	// A port that is taken is stepped over and named.
@@ -421,11 +423,46 @@ func TestComesBack(t *testing.T) {
 	}
 }
 
-// TestReader covers what the samples do not show.
+// TestFirstCopies has callbacks of which one came later than the others.
+func TestFirstCopies(t *testing.T) {
+	var waiting []fakeappwrite.Execution // in the order in which they are due
+	for _, minute := range []int{2, 2, 3, 62, 62, 63, 1442, 1442, 1443} {
+		waiting = append(waiting, fakeappwrite.Execution{ScheduledAt: time.Unix(0, 0).Add(time.Duration(minute) * time.Minute)})
+	}
+	for callbacks, want := range map[int]int{1: 2, 3: 3} {
+		var due []fakeappwrite.Execution
+		for copies := range 3 {
+			due = append(due, waiting[3*copies:3*copies+callbacks]...)
+		}
+		if got := firstCopies(due); !got.Equal(time.Unix(0, 0).Add(time.Duration(want) * time.Minute)) {
+			t.Errorf("of %d callbacks the first copies have come back at %v, want minute %d", callbacks, got.Sub(time.Unix(0, 0)), want)
+		}
+	}
+}
+
+// TestReader has the readers that the samples do not have.
 func TestReader(t *testing.T) {
 	for permission, want := range map[string]string{`read("any")`: "anyone", `read("user:u-1")`: "u-1"} {
 		if got := reader([]string{permission}); got != want {
 			t.Errorf("reader(%s) = %q, want %q", permission, got, want)
+		}
+	}
+}
+
+func TestInstead(t *testing.T) {
+	for _, tt := range []struct {
+		address string
+		port    int
+		want    string
+	}{
+		{"http://127.0.0.1:4000/v1", 4000, ""},
+		{"http://127.0.0.1:3000", 3000, ""},
+		{"http://127.0.0.1:4001/v1", 4000, "  (port 4000 is not free)"},
+		{"http://127.0.0.1:4000/v1", 400, "  (port 400 is not free)"},
+		{"http://127.0.0.1:41234", 0, ""},
+	} {
+		if got := instead(tt.address, tt.port); got != tt.want {
+			t.Errorf("instead(%s, %d) = %q, want %q", tt.address, tt.port, got, tt.want)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // samples are payloads of testdata, posted in this order. Some are about the same
@@ -49,14 +49,13 @@ var samples = []string{
 // last one is refused, outage or not.
 var outageSamples = []string{"stk/paid-2541", "stk/cancelled-1031", "b2c/unknown-17-internal", "b2c/paid-after-17", "stk/no-id"}
 
-// parsers reads the payloads of each folder of testdata, as the function does.
+// parsers has the function's own parser for the payloads of each folder of testdata.
 var parsers = map[string]func([]byte) (parse.Verdict, error){"stk": parse.STK, "b2c": parse.B2C, "timeout": parse.B2CTimeout}
 
 // routes has the path to which Safaricom would post each folder's payloads.
 var routes = map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeout": "/b2c/timeout"}
 
-// A stage is where the samples are shown: the function, its Appwrite, and what it
-// logs.
+// A stage posts samples to the function and prints what becomes of them.
 type stage struct {
 	*fakeappwrite.Machine
 	out io.Writer
@@ -131,11 +130,9 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 	s.log.hold()
 	s.Appwrite.Heal()
 	if waiting := s.Appwrite.Waiting(); len(waiting) > 0 {
-		// Each callback has three copies there, and the first of each are due before
-		// all others.
-		first := waiting[(len(waiting)-1)/3].ScheduledAt
-		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", first.Local().Format(day))
-		s.RunUntil(first)
+		due := firstCopies(waiting)
+		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", due.Local().Format(day))
+		s.RunUntil(due)
 	}
 	fmt.Fprintf(s.out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READER")
 	for _, collection := range []string{"payments", "disbursements"} {
@@ -146,6 +143,12 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 	fmt.Fprintln(s.out)
 	s.log.take()
 	return nil
+}
+
+// firstCopies returns when one copy of each callback has come back. Each callback has
+// three in the queue, and the first copies are due before all second ones.
+func firstCopies(waiting []fakeappwrite.Execution) time.Time {
+	return waiting[(len(waiting)-1)/3].ScheduledAt
 }
 
 // day is how times are written that need not be today's.
@@ -201,7 +204,7 @@ func (s *stage) post(name string) (posted, error) {
 	return p, nil
 }
 
-// outcome is what a request came to, by the function's log.
+// outcome returns the one that a request's log line names, or "" if it names none.
 func outcome(logs string) string {
 	_, after, _ := strings.Cut(logs, " outcome=")
 	if words := strings.Fields(after); len(words) > 0 {
@@ -210,8 +213,8 @@ func outcome(logs string) string {
 	return ""
 }
 
-// document finds the one that holds a verdict. Where two payments have one id, it
-// is the one with the receipt.
+// document finds the document that holds a verdict. If two payments have the same id,
+// the receipt tells their documents apart.
 func (s *stage) document(v parse.Verdict) (found fakeappwrite.Document, ok bool) {
 	collection, attribute := "payments", "checkoutRequestId"
 	if v.Kind == parse.Disbursement {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// An event is what Safaricom can say about a transaction.
+// An event is one thing that Safaricom can say about a transaction.
 type event struct {
 	path        string
 	code        int
@@ -56,8 +56,9 @@ func (o options) post(out io.Writer) error {
 	}
 }
 
-// body returns what Safaricom would post at that time, in the form that was last
-// observed. The phone number in it is nobody's: no subscriber's begins with 000.
+// body returns the request body that Safaricom would post at that time, in the form
+// that was last observed. The phone number in it is nobody's: no subscriber's begins
+// with 000.
 func (e event) body(id string, amount int64, now time.Time) (string, error) {
 	now = now.In(time.FixedZone("EAT", 3*60*60))
 	build := e.disbursement
@@ -121,8 +122,8 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// callbackPath is a route with the callback secret before it and the user behind.
-// Of several secrets any will do.
+// callbackPath returns a route with the callback secret before it and the user after
+// it. Of several secrets it takes the first; any would do.
 func callbackPath(route, uid string) string {
 	secret, _, _ := strings.Cut(os.Getenv("DARAJA_CALLBACK_SECRET"), ",")
 	if secret = strings.TrimSpace(secret); secret != "" {
