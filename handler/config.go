@@ -1,96 +1,138 @@
 package handler
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
 	"openruntimes/handler/parse"
+	"openruntimes/handler/settle"
 )
 
-// Config is what the environment tells the function.
-type Config struct {
-	Endpoint   string // APPWRITE_FUNCTION_API_ENDPOINT, set by the platform
-	ProjectID  string // APPWRITE_FUNCTION_PROJECT_ID, set by the platform
-	FunctionID string // APPWRITE_FUNCTION_ID, set by the platform
+// Variable is one of the function's environment variables.
+type Variable struct {
+	Name     string
+	Platform bool // set by Appwrite itself, not by a person
+	Required bool // without it no payment can be stored
 
-	DatabaseID      string // DARAJA_DATABASE_ID
-	PaymentsID      string // DARAJA_COLLECTION_ID
-	DisbursementsID string // DARAJA_B2C_COLLECTION_ID, needed for B2C only
-	AnonymousRead   string // DARAJA_ANONYMOUS_READ: "any" or nothing
-
-	// Secrets are those of DARAJA_CALLBACK_SECRET, any of which opens the door.
-	// More than one is a rotation. Without one the door is open.
-	Secrets []string
-
-	clock clock
+	field   func(*config) *string
+	problem func(value string) string // says what is wrong with a value, "" for nothing
 }
 
-// FromEnv reads the configuration through getenv. The error names everything
-// that is missing or malformed. The Config is usable all the same: its Serve
-// does what it can and says what it lacks.
-func FromEnv(getenv func(string) string) (Config, error) {
-	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
-	c := Config{
-		Endpoint:        get("APPWRITE_FUNCTION_API_ENDPOINT"),
-		ProjectID:       get("APPWRITE_FUNCTION_PROJECT_ID"),
-		FunctionID:      get("APPWRITE_FUNCTION_ID"),
-		DatabaseID:      get("DARAJA_DATABASE_ID"),
-		PaymentsID:      get("DARAJA_COLLECTION_ID"),
-		DisbursementsID: get("DARAJA_B2C_COLLECTION_ID"),
-		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
-		Secrets:         secrets(get("DARAJA_CALLBACK_SECRET")),
-		clock:           newClock(),
+// CallbackSecret is the variable whose value is part of every callback's URL: secrets,
+// separated by commas, any of which opens the door. More than one is a rotation.
+// Without one the door is open.
+const CallbackSecret = "DARAJA_CALLBACK_SECRET"
+
+const b2cCollection = "DARAJA_B2C_COLLECTION_ID"
+
+// Variables returns all of them.
+func Variables() []Variable {
+	return []Variable{
+		{"APPWRITE_FUNCTION_API_ENDPOINT", true, true, func(c *config) *string { return &c.endpoint }, notURL},
+		{"APPWRITE_FUNCTION_PROJECT_ID", true, true, func(c *config) *string { return &c.projectID }, nil},
+		{"APPWRITE_FUNCTION_ID", true, true, func(c *config) *string { return &c.functionID }, nil},
+		{"DARAJA_DATABASE_ID", false, true, func(c *config) *string { return &c.databaseID }, notID},
+		{"DARAJA_COLLECTION_ID", false, true, func(c *config) *string { return &c.paymentsID }, notID},
+		{b2cCollection, false, false, func(c *config) *string { return &c.disbursementsID }, notID},
+		{CallbackSecret, false, false, func(c *config) *string { return &c.callbackSecret }, notSecrets},
+		{"DARAJA_ANONYMOUS_READ", false, false, func(c *config) *string { return &c.anonymousRead }, notAny},
 	}
-	return c, c.check()
 }
 
-// check returns an error that names every setting that is missing or malformed.
-func (c Config) check() error {
-	problems := append(c.missing(parse.Payment), c.malformed()...)
-	if len(problems) == 0 {
-		return nil
-	}
-	return errors.New("configuration: " + strings.Join(problems, "; "))
+// config holds the values of the variables.
+type config struct {
+	endpoint, projectID, functionID string
+
+	databaseID      string
+	paymentsID      string
+	disbursementsID string // needed for B2C only
+	callbackSecret  string
+	anonymousRead   string
+
+	secrets []string // those of callbackSecret
 }
 
-// malformed names what is set and cannot be right. It is used all the same: who
-// knows better than the server what the server takes?
-func (c Config) malformed() []string {
-	var problems []string
-	if endpoint, err := url.Parse(c.Endpoint); c.Endpoint != "" && (err != nil || endpoint.Host == "") {
-		problems = append(problems, "APPWRITE_FUNCTION_API_ENDPOINT is no URL")
+func readConfig(getenv func(string) string) (c config) {
+	for _, v := range Variables() {
+		*v.field(&c) = strings.TrimSpace(getenv(v.Name))
 	}
-	for _, id := range [...]struct{ name, value string }{
-		{"DARAJA_DATABASE_ID", c.DatabaseID},
-		{"DARAJA_COLLECTION_ID", c.PaymentsID},
-		{"DARAJA_B2C_COLLECTION_ID", c.DisbursementsID},
-	} {
-		if id.value != "" && !isID(id.value) {
-			problems = append(problems, id.name+" is no id")
+	c.secrets = splitSecrets(c.callbackSecret)
+	return c
+}
+
+// problems names every variable that is missing or malformed. A malformed value is
+// used all the same: the server knows best what it takes.
+func (c *config) problems() []string {
+	problems := c.missing(parse.Payment)
+	for _, v := range Variables() {
+		if value := *v.field(c); value != "" && v.problem != nil {
+			if what := v.problem(value); what != "" {
+				problems = append(problems, v.Name+" "+what)
+			}
 		}
 	}
-	if c.PaymentsID != "" && c.PaymentsID == c.DisbursementsID {
-		problems = append(problems, "DARAJA_B2C_COLLECTION_ID is the collection of payments")
+	if c.paymentsID != "" && c.paymentsID == c.disbursementsID {
+		problems = append(problems, b2cCollection+" is the collection of payments")
 	}
-	if c.AnonymousRead != "" && c.AnonymousRead != "any" {
-		problems = append(problems, "DARAJA_ANONYMOUS_READ is neither empty nor any")
-	}
-	for _, secret := range c.Secrets {
-		if !isSecret(secret) {
-			problems = append(problems, "DARAJA_CALLBACK_SECRET is not 16 to 64 of a-z, 0-9 and hyphen")
-			break
+	return problems
+}
+
+// missing names what must be set before a document of that kind can be stored.
+func (c *config) missing(kind parse.Kind) (problems []string) {
+	for _, v := range Variables() {
+		required := v.Required
+		if kind == parse.Disbursement && !v.Platform {
+			required = v.Name == "DARAJA_DATABASE_ID" || v.Name == b2cCollection
+		}
+		if required && *v.field(c) == "" {
+			problems = append(problems, v.Name+" is missing")
 		}
 	}
 	return problems
 }
 
-// secrets splits the list. Of a list without a secret in it, such as ",", the
-// whole is one that is malformed: a door that somebody meant to close stays so.
-func secrets(list string) []string {
+// present says of each variable whether it is set, for a person who may know.
+func (c *config) present() map[string]bool {
+	present := map[string]bool{}
+	for _, v := range Variables() {
+		present[v.Name] = *v.field(c) != ""
+	}
+	return present
+}
+
+func notURL(value string) string {
+	if u, err := url.Parse(value); err != nil || u.Host == "" {
+		return "is no URL"
+	}
+	return ""
+}
+
+func notID(value string) string {
+	if !settle.IsID(value) {
+		return "is no id"
+	}
+	return ""
+}
+
+func notAny(value string) string {
+	if value != "any" {
+		return "is neither empty nor any"
+	}
+	return ""
+}
+
+func notSecrets(value string) string {
+	for _, secret := range splitSecrets(value) {
+		if !isSecret(secret) {
+			return "is not 16 to 64 of a-z, 0-9 and hyphen"
+		}
+	}
+	return ""
+}
+
+// splitSecrets splits the list. A list with no secret in it, such as ",", counts as
+// one malformed secret, so that a typo never opens the function.
+func splitSecrets(list string) []string {
 	if list == "" {
 		return nil
 	}
@@ -108,73 +150,5 @@ func secrets(list string) []string {
 
 // isSecret reports whether s is long enough, and needs no escaping in a URL.
 func isSecret(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return len(s) >= 16 && len(s) <= 64
-}
-
-// admits reports whether the clean path before a route is a right one: "/SECRET",
-// or nothing where there is no secret. It takes the same time for every wrong one.
-// A secret of slashes alone admits nobody.
-func (c Config) admits(prefix string) bool {
-	if len(c.Secrets) == 0 {
-		return prefix == ""
-	}
-	given := sha256.Sum256([]byte(prefix))
-	admitted := 0
-	for _, secret := range c.Secrets {
-		want := sha256.Sum256([]byte(clean("/" + secret)))
-		admitted |= subtle.ConstantTimeCompare(given[:], want[:])
-	}
-	return admitted == 1 && prefix != ""
-}
-
-// present says which settings there are, for a person who may know.
-func (c Config) present() map[string]bool {
-	return map[string]bool{
-		"APPWRITE_FUNCTION_API_ENDPOINT": c.Endpoint != "",
-		"APPWRITE_FUNCTION_PROJECT_ID":   c.ProjectID != "",
-		"APPWRITE_FUNCTION_ID":           c.FunctionID != "",
-		"DARAJA_DATABASE_ID":             c.DatabaseID != "",
-		"DARAJA_COLLECTION_ID":           c.PaymentsID != "",
-		"DARAJA_B2C_COLLECTION_ID":       c.DisbursementsID != "",
-		"DARAJA_CALLBACK_SECRET":         len(c.Secrets) > 0,
-		"DARAJA_ANONYMOUS_READ":          c.AnonymousRead != "",
-	}
-}
-
-// missing names what must be set before a document of that kind can be stored.
-func (c Config) missing(kind parse.Kind) []string {
-	needed := [...]struct{ name, value string }{
-		{"APPWRITE_FUNCTION_API_ENDPOINT", c.Endpoint},
-		{"APPWRITE_FUNCTION_PROJECT_ID", c.ProjectID},
-		{"APPWRITE_FUNCTION_ID", c.FunctionID},
-		{"DARAJA_DATABASE_ID", c.DatabaseID},
-		{collectionVariable(kind), c.collection(kind)},
-	}
-	var names []string
-	for _, n := range needed {
-		if n.value == "" {
-			names = append(names, fmt.Sprintf("%s is missing", n.name))
-		}
-	}
-	return names
-}
-
-// collection is the id of the collection that holds documents of that kind.
-func (c Config) collection(kind parse.Kind) string {
-	if kind == parse.Disbursement {
-		return c.DisbursementsID
-	}
-	return c.PaymentsID
-}
-
-func collectionVariable(kind parse.Kind) string {
-	if kind == parse.Disbursement {
-		return "DARAJA_B2C_COLLECTION_ID"
-	}
-	return "DARAJA_COLLECTION_ID"
+	return len(s) >= 16 && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }

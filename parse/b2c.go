@@ -62,7 +62,7 @@ func (r result) receipt(v *Verdict) string {
 		return receipt
 	}
 	if ps.has("TransactionReceipt") {
-		v.note("TransactionReceipt: not a receipt")
+		v.warn("TransactionReceipt: not a receipt")
 	}
 	id := r.TransactionID
 	if isPlaceholder(id.text) {
@@ -70,7 +70,7 @@ func (r result) receipt(v *Verdict) string {
 	}
 	receipt, ok := readReceipt(id)
 	if !ok {
-		v.note("TransactionID: not a receipt")
+		v.warn("TransactionID: not a receipt")
 	}
 	return receipt
 }

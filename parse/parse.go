@@ -74,8 +74,8 @@ type Verdict struct {
 	Reason       string    // Safaricom's words, a code that is a word first; empty for a SUCCESS
 	At           time.Time // when M-Pesa completed it, UTC
 
-	// Note tells an operator what could not be read. It quotes nothing.
-	Note string
+	// Warning tells an operator what could not be read. It quotes nothing.
+	Warning string
 }
 
 // decode fills v as far as the body fits it. Parts of another JSON type than
@@ -117,12 +117,12 @@ func (v *Verdict) judge(code, description scalar) {
 	}
 }
 
-// note adds a remark for the operator.
-func (v *Verdict) note(remark string) {
-	if v.Note != "" {
-		v.Note += "; "
+// warn adds a remark for the operator.
+func (v *Verdict) warn(remark string) {
+	if v.Warning != "" {
+		v.Warning += "; "
 	}
-	v.Note += remark
+	v.Warning += remark
 }
 
 // readAmount takes the amount from the first parameter of that name that is one.
@@ -132,10 +132,10 @@ func (v *Verdict) readAmount(ps parameters, name string) {
 	case found:
 		v.Amount = amount.shillings
 		if amount.cut {
-			v.note(name + ": fraction cut off")
+			v.warn(name + ": fraction cut off")
 		}
 	case ps.has(name):
-		v.note(name + ": not a whole number of shillings")
+		v.warn(name + ": not a whole number of shillings")
 	}
 }
 
@@ -143,7 +143,7 @@ func (v *Verdict) readAmount(ps parameters, name string) {
 func (v *Verdict) readTime(ps parameters, name string, read func(scalar) (time.Time, bool)) {
 	at, found := find(ps, name, read)
 	if !found && ps.has(name) {
-		v.note(name + ": not a time")
+		v.warn(name + ": not a time")
 	}
 	v.At = at
 }

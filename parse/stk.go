@@ -34,7 +34,7 @@ func STK(body []byte) (Verdict, error) {
 	if v.Status == Success {
 		receipt, ok := find(items, "MpesaReceiptNumber", readReceipt)
 		if !ok && items.has("MpesaReceiptNumber") {
-			v.note("MpesaReceiptNumber: not a receipt")
+			v.warn("MpesaReceiptNumber: not a receipt")
 		}
 		v.Receipt = receipt
 	}

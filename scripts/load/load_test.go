@@ -20,8 +20,8 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	function "openruntimes/handler"
-	"openruntimes/handler/parse"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/parse"
 )
 
 func TestMain(m *testing.M) {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"openruntimes/handler/parse"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/parse"
 )
 
 // samples are payloads of testdata, posted in this order. Some are about the same

@@ -1,0 +1,132 @@
+// Package appwrite talks to an Appwrite server: it stores documents, queues
+// executions, and says what it means when either fails. It is the only importer of
+// Appwrite's SDK.
+package appwrite
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/appwrite/sdk-for-go/client"
+)
+
+// Client calls the API of one project, with the rights of whoever its headers name. It
+// uses the SDK's client and not its typed services: those decode $sequence as an int,
+// servers from 1.9 may send a string, and the call then fails after the write was done.
+type Client struct {
+	Endpoint  string // ends in /v1
+	ProjectID string
+	Key       string // an API key; "" for a guest
+	Session   string // of a user, who is asked for instead; "" for none
+	Transport *http.Transport
+
+	// Timeout gives one call its deadline. With nil it has the context's alone.
+	Timeout func(context.Context) (context.Context, context.CancelFunc)
+
+	calls atomic.Int32
+}
+
+// NewTransport returns a transport to share by all clients of a process, so that a
+// write rarely waits for a connection. net/http's default keeps two idle ones to a host.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		MaxIdleConns:        64,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+	}
+}
+
+// Calls returns how many calls were made.
+func (c *Client) Calls() int { return int(c.calls.Load()) }
+
+// Call makes one call of the API and returns the body that it answers. The path is
+// escaped already, and may have a query; params are sent as JSON, but not with a GET.
+// The name of the call is for the text of its error, which is a *Failure.
+func (c *Client) Call(ctx context.Context, name, method, path string, params map[string]any) ([]byte, error) {
+	result, err := c.call(ctx, name, method, path, nil, params)
+	if body, isJSON := result.(string); isJSON {
+		return []byte(body), err
+	}
+	body, _ := result.([]byte)
+	return body, err
+}
+
+// document makes one call that answers a document or an execution, and returns it
+// undecoded.
+func (c *Client) document(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
+	result, err := c.call(ctx, name, method, path, headers, params)
+	if err != nil {
+		return "", err
+	}
+	// The SDK takes a proxy's page for a success.
+	body, isJSON := result.(string)
+	var named struct {
+		ID string `json:"$id"`
+	}
+	if !isJSON || json.Unmarshal([]byte(body), &named) != nil || named.ID == "" {
+		return "", &Failure{Call: name, Status: http.StatusOK, cause: "no document in the answer"}
+	}
+	return body, nil
+}
+
+// call makes one call. The result is a string if the answer says that it is JSON, else
+// a []byte.
+func (c *Client) call(ctx context.Context, name, method, path string, headers, params map[string]any) (any, error) {
+	if c.Timeout != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = c.Timeout(ctx)
+		defer cancel()
+	}
+	c.calls.Add(1)
+	if headers == nil {
+		headers = map[string]any{}
+	}
+	headers["content-type"] = "application/json"
+	headers["X-Appwrite-Project"] = c.ProjectID
+	headers["X-Appwrite-Response-Format"] = "1.8.0" // later ones name fields otherwise
+	if c.Key != "" {
+		headers["X-Appwrite-Key"] = c.Key
+	}
+	if c.Session != "" {
+		headers["X-Appwrite-Session"] = c.Session
+	}
+	// The SDK has less to copy and to join if the headers come with the call, and
+	// the address is whole.
+	api := client.Client{Client: &http.Client{Transport: withContext{ctx, c.Transport}}, Endpoint: c.Endpoint + path}
+	resp, err := api.Call(method, "", headers, params)
+	if err != nil {
+		f := newFailure(name, err)
+		if f.Status == 0 {
+			// If one pooled connection is dead, the rest probably are: of a container
+			// that was frozen, or behind a NAT that forgot. Close them, so that the
+			// retry dials.
+			c.Transport.CloseIdleConnections()
+		}
+		return nil, f
+	}
+	if resp.StatusCode >= 300 { // which the SDK takes for a success
+		return nil, &Failure{Call: name, Status: resp.StatusCode, cause: "redirected: is the endpoint right?"}
+	}
+	return resp.Result, nil
+}
+
+// withContext gives each request of the SDK a context, and so a deadline: the SDK's
+// own functions take none. It also takes the Location from a redirect, which net/http
+// would follow, with a GET in place of the POST, or else quote.
+type withContext struct {
+	ctx       context.Context
+	transport *http.Transport
+}
+
+func (w withContext) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.transport.RoundTrip(r.WithContext(w.ctx))
+	if err != nil {
+		return nil, err
+	}
+	resp.Header.Del("Location")
+	return resp, nil
+}

@@ -1,0 +1,149 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/appwrite"
+	"openruntimes/handler/parse"
+	"openruntimes/handler/settle"
+)
+
+// delivery is one callback, from Safaricom or out of the queue.
+type delivery struct {
+	*request
+	function *Function
+	api      appwrite.Documents
+	uid      string // as it came
+	attempt  int    // 0 from Safaricom
+	rest     []byte // what followed the callback in the body
+
+	document settle.Document // once the body was read; before, it has no id
+	name     string          // route and document, for the log, likewise
+}
+
+// callback answers a callback.
+func (f *Function) callback(r *request) openruntimes.Response {
+	if len(r.body) > maxBody {
+		r.ctx.Error(refused(r.route.name, "body too large", r.body))
+		return refuse(r.ctx, http.StatusRequestEntityTooLarge, "body too large")
+	}
+	d := &delivery{
+		request:  r,
+		function: f,
+		api:      f.documents(r.ctx.Req.Headers["x-appwrite-key"]),
+		uid:      r.ctx.Req.Query["uid"],
+		attempt:  attemptNumber(r.ctx.Req.Query["attempt"]),
+		name:     "route=" + r.route.name,
+	}
+	return d.answer()
+}
+
+// answer keeps what a delivery says, and replies. A panic in our code must not cost a
+// verdict: the request is queued, so that a fixed version can process it.
+func (d *delivery) answer() (reply openruntimes.Response) {
+	defer func() {
+		if p := recover(); p != nil {
+			reply = d.panicked(panicSite())
+		}
+	}()
+	verdict, callback, rest, err := read(d.route, d.body)
+	d.body, d.rest = callback, rest
+	switch {
+	case errors.Is(err, parse.ErrNotFinal):
+		d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal))
+		d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
+		return accepted()
+	case err != nil:
+		d.ctx.Error(refused(d.route.name, err.Error(), d.body))
+		return refuse(d.ctx, http.StatusBadRequest, err.Error())
+	}
+	return d.record(verdict)
+}
+
+// read parses a body. Of one that is no JSON the callback is taken that it begins with,
+// if it is complete, and what follows is returned as rest: whoever sent too much has
+// said it all the same.
+func read(rt *route, body []byte) (v parse.Verdict, callback, rest []byte, err error) {
+	if v, err = rt.parse(body); !errors.Is(err, parse.ErrSyntax) {
+		return v, body, nil, err
+	}
+	callback, rest = parse.Split(body)
+	v, errWithoutRest := rt.parse(callback)
+	if errWithoutRest == nil || errors.Is(errWithoutRest, parse.ErrNotFinal) {
+		return v, callback, rest, errWithoutRest
+	}
+	return parse.Verdict{}, body, nil, err
+}
+
+// record keeps a verdict and replies.
+func (d *delivery) record(v parse.Verdict) openruntimes.Response {
+	f := d.function
+	d.document = settle.New(v, settle.ReadRole(v.Kind, d.uid, f.config.anonymousRead), f.clock.now())
+	d.name += " id=" + maskedID(&d.document)
+	result, err := d.storeOrEnqueue(func(ctx context.Context) (settle.Result, error) { return f.settle(ctx, d.api, &d.document) })
+	if result.Outcome == settle.NotKept {
+		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid))
+	}
+	if err != nil {
+		d.ctx.Error(d.failed(err))
+	}
+	d.warn(d.warnings(v, result))
+	if result.Outcome == settle.Conflict || result.Outcome == settle.Collision {
+		d.ctx.Error(d.disagreement(result))
+	}
+	return d.finish(result.Outcome)
+}
+
+// settle settles a document, if the settings allow it.
+func (f *Function) settle(ctx context.Context, store appwrite.Documents, d *settle.Document) (settle.Result, error) {
+	if missing := f.config.missing(d.Kind); len(missing) > 0 {
+		return settle.Result{}, errors.New("configuration: " + strings.Join(missing, "; "))
+	}
+	return settle.Settle(ctx, store, d)
+}
+
+// panicked queues what this version cannot handle.
+func (d *delivery) panicked(site string) openruntimes.Response {
+	result, err := d.storeOrEnqueue(nil)
+	if result.Outcome == settle.NotKept && d.document.DocumentID != "" {
+		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid))
+	}
+	d.ctx.Error("panic " + d.name + " at=" + site + " " + describeBody(d.body))
+	if err != nil {
+		d.ctx.Error(d.failed(err))
+	}
+	return d.finish(result.Outcome)
+}
+
+// finish writes the log line of a delivery and replies.
+func (d *delivery) finish(outcome settle.Outcome) openruntimes.Response {
+	d.ctx.Log(d.done(outcome))
+	if outcome == settle.NotKept {
+		return refuse(d.ctx, http.StatusServiceUnavailable, "not recorded")
+	}
+	return accepted()
+}
+
+// warnings says what an operator should know about a verdict that is kept all the same.
+func (d *delivery) warnings(v parse.Verdict, result settle.Result) (warnings []string) {
+	if v.Warning != "" {
+		warnings = append(warnings, v.Warning)
+	}
+	if len(d.rest) > 0 {
+		warnings = append(warnings, "after the callback: "+describeBody(d.rest)+recognize(d.rest))
+	}
+	doc := &d.document
+	stored := result.Outcome != settle.NotKept && result.Outcome != settle.Queued // else it is said when it is stored
+	if stored && doc.Status == parse.Success && max(doc.Rank(), result.Stored.Rank()) < settle.Complete {
+		warnings = append(warnings, "SUCCESS without receipt or amount: the app shows it to nobody")
+	}
+	if doc.ReadRole == "" && result.Outcome == settle.Created {
+		warnings = append(warnings, "no valid uid in the callback's URL: only the server can read this document")
+	}
+	return warnings
+}

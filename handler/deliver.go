@@ -1,0 +1,162 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"openruntimes/handler/appwrite"
+	"openruntimes/handler/settle"
+)
+
+// clock bounds what one delivery may take. Tests put functions of their own into it,
+// so that they wait for nothing, and do not depend on how fast a machine is.
+type clock struct {
+	now     func() time.Time
+	timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc) // ends a call of the API
+	wait    func(start time.Time, d time.Duration)                                     // until so long after the start
+
+	oneCall time.Duration    // of the API
+	store   time.Duration    // one try of the database, all its calls
+	queue   time.Duration    // one try of the queue
+	rounds  [4]time.Duration // when each round of both begins, counted from the request
+}
+
+// newClock answers Safaricom within 5 s, unless keeping the verdict needs longer, and
+// ends before the 30 s after which Appwrite gives up on the function.
+func newClock() clock {
+	return clock{
+		now:     time.Now,
+		timeout: context.WithTimeout,
+		wait:    func(start time.Time, d time.Duration) { time.Sleep(time.Until(start.Add(d))) },
+
+		oneCall: 1400 * time.Millisecond,
+		store:   3 * time.Second,
+		queue:   2 * time.Second,
+		rounds:  [4]time.Duration{0, 6 * time.Second, 12 * time.Second, 18 * time.Second},
+	}
+}
+
+// call gives one call of the API its deadline.
+func (c *clock) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return c.timeout(ctx, c.oneCall)
+}
+
+// errLastAttempt says that nothing comes after this attempt.
+var errLastAttempt = errors.New("queue: this was the last attempt of its run")
+
+// storeOrEnqueue stores the verdict or queues its request, in rounds until one of them
+// has it. If the outcome is Queued, the error says why storing failed; any other error
+// means that nothing was kept. A nil store only queues.
+func (d *delivery) storeOrEnqueue(store func(context.Context) (settle.Result, error)) (settle.Result, error) {
+	var storeErr, queueErr error
+	for _, begin := range d.function.clock.rounds {
+		d.function.clock.wait(d.start, begin)
+		if store != nil {
+			var result settle.Result
+			if result, storeErr = d.try(store); storeErr == nil {
+				return result, nil
+			}
+		}
+		if queueErr = d.enqueue(); queueErr == nil {
+			return settle.Result{Outcome: settle.Queued}, storeErr
+		}
+	}
+	if storeErr == nil {
+		return settle.Result{Outcome: settle.NotKept}, queueErr
+	}
+	return settle.Result{Outcome: settle.NotKept}, fmt.Errorf("%w; %w", storeErr, queueErr)
+}
+
+// try stores once, and once more if what failed passes by itself.
+func (d *delivery) try(store func(context.Context) (settle.Result, error)) (settle.Result, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
+	defer cancel()
+	result, err := store(ctx)
+	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
+		result, err = store(ctx)
+	}
+	return result, err
+}
+
+// enqueue queues the request for later. It returns nil if one copy was taken.
+func (d *delivery) enqueue() error {
+	attempts := nextAttempts(d.attempt)
+	if len(attempts) == 0 {
+		return errLastAttempt
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.queue)
+	defer cancel()
+	results := make(chan error, len(attempts))
+	for _, a := range attempts {
+		go func() { results <- d.enqueueOne(ctx, a) }()
+	}
+	var failed error
+	taken := false
+	for range attempts {
+		if err := <-results; err != nil {
+			failed = err
+		} else {
+			taken = true
+		}
+	}
+	if taken {
+		return nil
+	}
+	return failed
+}
+
+// enqueueOne queues one attempt. If the server refuses the time, its clock is ahead of
+// ours, and a minute later may do.
+func (d *delivery) enqueueOne(ctx context.Context, a attempt) (err error) {
+	defer func() {
+		// A panic that leaves a goroutine ends the process, and every other
+		// delivery in it.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("queue: panic at %s", panicSite())
+		}
+	}()
+	at := dueTime(a.delay, d.function.clock.now())
+	address := url.URL{Path: d.prefix + "/" + d.route.wire, RawQuery: d.query(a.number)}
+	path, function := address.RequestURI(), d.function.config.functionID
+	err = d.api.Enqueue(ctx, function, path, d.body, at)
+	if appwrite.Status(err) == http.StatusBadRequest {
+		err = d.api.Enqueue(ctx, function, path, d.body, at.Add(time.Minute))
+	}
+	return err
+}
+
+// query returns what the next delivery gets: a uid that nobody could read by is left
+// out, and the attempt set, whatever the query said before.
+func (d *delivery) query(attempt int) string {
+	query := url.Values{"attempt": {strconv.Itoa(attempt)}}
+	if settle.IsID(d.uid) {
+		query.Set("uid", d.uid)
+	}
+	return query.Encode()
+}
+
+// panicSite says where the panic began that is being recovered: in which function of
+// this module, and on which line. What it said is left out, since it may quote a
+// payload.
+func panicSite() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	panicked := false
+	for {
+		frame, more := frames.Next()
+		if panicked && strings.HasPrefix(frame.Function, "openruntimes/handler") {
+			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
+		}
+		panicked = panicked || frame.Function == "runtime.gopanic"
+		if !more {
+			return "an unknown place"
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package handler
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"openruntimes/handler/appwrite"
+	"openruntimes/handler/parse"
+	"openruntimes/handler/settle"
+)
+
+// Every line of either log is a mark and then keys with their values, those quoted that
+// may hold a space. The log has one line for each request, without a mark. Marks of the
+// error log are refused, failed, odd, conflict, collision, panic and UNSETTLED. Never
+// logged are keys, secrets, bodies, phone numbers and names; an id is masked, but in
+// an UNSETTLED line.
+
+// done is the log's line for a delivery.
+func (d *delivery) done(outcome settle.Outcome) string {
+	return d.name + " status=" + cmp.Or(string(d.document.Status), "-") + " outcome=" + string(outcome) +
+		" attempt=" + strconv.Itoa(d.attempt) + " calls=" + strconv.Itoa(d.api.Calls()) +
+		" ms=" + strconv.FormatInt(time.Since(d.start).Milliseconds(), 10)
+}
+
+// failed is the line for a verdict that could not be stored, or neither stored nor
+// queued.
+func (d *delivery) failed(err error) string {
+	return fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Classify(err), err)
+}
+
+// disagreement is the line for two documents of which only one can be right, or that
+// came under one id.
+func (d *delivery) disagreement(result settle.Result) string {
+	return fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document))
+}
+
+// summary says what a document says.
+func summary(d *settle.Document) string {
+	return fmt.Sprintf("status=%s code=%d receipt=%s amount=%d", d.Status, d.Code, d.Receipt, d.Amount)
+}
+
+// warn writes a line for each warning.
+func (d *delivery) warn(warnings []string) {
+	for _, warning := range warnings {
+		d.ctx.Error(fmt.Sprintf("odd %s reason=%q", d.name, warning))
+	}
+}
+
+// refused is the line for a body that is not settled. What is too large is not read
+// for it.
+func refused(route, reason string, body []byte) string {
+	line := fmt.Sprintf("refused route=%s reason=%q ", route, reason)
+	if len(body) > maxBody {
+		return line + fmt.Sprintf("bytes=%d", len(body))
+	}
+	return line + describeBody(body) + recognize(body)
+}
+
+// couldBeCallback reports whether a body that is refused may be somebody's payment:
+// JSON, be it cut off or too long, or compressed.
+func couldBeCallback(body []byte) bool {
+	begin := bytes.TrimLeft(body, " \t\r\n")
+	return bytes.HasPrefix(begin, []byte("{")) || bytes.HasPrefix(begin, []byte("[")) || isGzip(body)
+}
+
+// isGzip reports whether a body is compressed. Such a body is refused: HTTP lets nobody
+// compress a request unasked, and nobody was seen to.
+func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte("\x1f\x8b")) }
+
+// recognize says of a callback which route takes it and its masked id, so that the
+// payment can be found, and of what is compressed that it is.
+func recognize(body []byte) string {
+	if isGzip(body) {
+		return " looks=gzip"
+	}
+	for _, rt := range routes() {
+		if rt.parse == nil {
+			continue
+		}
+		if v, _, _, err := read(&rt, body); err == nil {
+			d := settle.New(v, "", time.Time{})
+			return " looks=" + rt.name + " id=" + maskedID(&d)
+		}
+	}
+	return ""
+}
+
+// describeBody describes a body without quoting it: its length and the sorted names of
+// its members, those left out that could be anything but a name.
+func describeBody(body []byte) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return fmt.Sprintf("bytes=%d keys=-", len(body))
+	}
+	var keys []string
+	for key := range members {
+		keys = append(keys, safeName(key))
+	}
+	slices.Sort(keys)
+	if len(keys) > 10 {
+		keys = append(keys[:10], "...")
+	}
+	return fmt.Sprintf("bytes=%d keys=%s", len(body), strings.Join(keys, ","))
+}
+
+// safeName returns s if it is a name, letters and underscores alone, and "?" if it
+// could be somebody's data.
+func safeName(s string) string {
+	if len(s) > 60 || strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "?"
+	}
+	return s
+}
+
+// maskSuffix stands for the last nine characters of an id.
+const maskSuffix = "*********"
+
+// maskedID returns the document's id for the log. The last nine characters are hidden,
+// which of a CheckoutRequestID are the payer's number, and whatever else could be a
+// number in an id that the business chose itself.
+func maskedID(d *settle.Document) string {
+	id := d.DocumentID[:max(0, len(d.DocumentID)-len(maskSuffix))]
+	if d.Kind == parse.Payment {
+		return id + maskSuffix
+	}
+	masked := []byte(id)
+	for start := 0; start < len(masked); start++ {
+		end := start
+		for end < len(masked) && masked[end] >= '0' && masked[end] <= '9' {
+			end++
+		}
+		if end-start >= len(maskSuffix) {
+			copy(masked[start:end], strings.Repeat("*", end-start))
+		}
+		start = end
+	}
+	return string(masked) + maskSuffix
+}
