@@ -139,7 +139,7 @@ func (a *appwrite) address(kind parse.Kind, id string) string {
 // call makes one call of the API and returns the document that it answers,
 // undecoded. Every error is a *failure.
 func (a *appwrite) call(ctx context.Context, name, method, address string, headers, params map[string]any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.config.clock.call)
+	ctx, cancel := a.config.clock.timeout(ctx, a.config.clock.call)
 	defer cancel()
 	a.calls.Add(1)
 	if headers == nil {

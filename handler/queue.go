@@ -107,9 +107,13 @@ func classify(err error) class {
 	}
 }
 
-// clock bounds what one delivery may take. Tests shrink it.
+// clock bounds what one delivery may take. Tests put functions of their own into it,
+// so that they wait for nothing, and do not depend on how fast a machine is.
 type clock struct {
-	now    func() time.Time
+	now     func() time.Time
+	timeout func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) // ends a call of the API
+	wait    func(start time.Time, d time.Duration)                                           // until so long after the start
+
 	call   time.Duration    // one call of the API
 	store  time.Duration    // one try of the database, all its calls
 	queue  time.Duration    // one try of the queue
@@ -120,7 +124,10 @@ type clock struct {
 // longer, and ends before the 30 s after which Appwrite gives up on the function.
 func newClock() clock {
 	return clock{
-		now:    time.Now,
+		now:     time.Now,
+		timeout: context.WithTimeout,
+		wait:    func(start time.Time, d time.Duration) { time.Sleep(time.Until(start.Add(d))) },
+
 		call:   1400 * time.Millisecond,
 		store:  3 * time.Second,
 		queue:  2 * time.Second,
@@ -136,7 +143,7 @@ var errLastAttempt = errors.New("queue: this was the last attempt of its run")
 func (dl *delivery) keep(store func(context.Context) (outcome, error)) (outcome, error) {
 	var stored, kept error
 	for _, begin := range dl.config.clock.rounds {
-		time.Sleep(time.Until(dl.start.Add(begin)))
+		dl.config.clock.wait(dl.start, begin)
 		if store != nil {
 			var out outcome
 			if out, stored = dl.try(store); stored == nil {
