@@ -9,16 +9,34 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/scripts/standin"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+// limit is what no request takes here, however slow the machine is: the function's
+// own rounds end within 25 s. What takes longer hangs, and fails its test.
+const limit = 50 * time.Second
+
+var httpClient = &http.Client{Timeout: limit}
+
+// watch fails the tests, by the name of the one that hangs, unless it is stopped.
+func watch(t testing.TB) (stop func()) {
+	timer := time.AfterFunc(limit, func() {
+		debug.SetTraceback("all")
+		panic(t.Name() + " hangs")
+	})
+	return func() { timer.Stop() }
+}
 
 // world is the function behind the runtime's surface, and an Appwrite for it.
 type world struct {
@@ -33,7 +51,11 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := standin.NewMachine(schema, Main, 0, 0)
+	main := func(ctx openruntimes.Context) openruntimes.Response {
+		defer watch(t)()
+		return Main(ctx)
+	}
+	m, err := standin.NewMachine(schema, main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +79,7 @@ func (w *world) send(method, target, body string) reply {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
