@@ -118,7 +118,7 @@ func (w *world) read(d fakeappwrite.Document, user string) []byte {
 	}
 	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 	req.Header.Set("X-Appwrite-Session", "session-of-"+user)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

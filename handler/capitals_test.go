@@ -149,7 +149,7 @@ func (w *world) remove(id string) {
 	}
 	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 	req.Header.Set("X-Appwrite-Key", fakeappwrite.FunctionKey)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpClient.Do(req)
 	if err != nil {
 		w.t.Error(err)
 		return

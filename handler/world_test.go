@@ -1,12 +1,17 @@
 package handler
 
 import (
+	"context"
 	"flag"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +21,7 @@ import (
 )
 
 // TestMain lets more tests run at once than there are processors: they wait for
-// deadlines rather than compute.
+// each other's ends of a connection rather than compute.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil {
@@ -25,24 +30,61 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// world is the function and what stands around it. Its clock runs short, so that
-// tests need not wait for what takes seconds in earnest.
+// limit is what nothing takes here, however slow the machine is. What takes longer
+// hangs, and fails its test.
+const limit = 50 * time.Second
+
+// httpClient is Safaricom, an app or the console.
+var httpClient = &http.Client{Timeout: limit}
+
+// watch fails the tests, by the name of the one that hangs, unless it is stopped.
+func watch(t testing.TB) (stop func()) {
+	timer := time.AfterFunc(limit, func() {
+		debug.SetTraceback("all")
+		panic(t.Name() + " hangs")
+	})
+	return func() { timer.Stop() }
+}
+
+// world is the function and what stands around it.
 type world struct {
 	*fakeappwrite.Machine
 	t      testing.TB
 	config Config // what each request is served with
 }
 
-// patient is a clock for tests in which nothing hangs: no pause between the
-// rounds, and deadlines that a busy machine does not miss by itself.
+// patient is a clock for tests: between the rounds is no pause, and a call takes too
+// long when the server hangs, and not when the machine is slow.
 func patient(now func() time.Time) clock {
-	return clock{now: now, call: 5 * time.Second, store: 11 * time.Second, queue: 7 * time.Second}
+	return clock{now: now, timeout: untilHung, wait: func(time.Time, time.Duration) {},
+		call: time.Hour, store: time.Hour, queue: time.Hour}
 }
 
-// hurried shortens what is waited for, where something hangs.
-func (c *clock) hurried() {
-	c.call, c.store, c.queue = 200*time.Millisecond, 450*time.Millisecond, 400*time.Millisecond
+// calls has what ends the call that is under way on a connection, by the addresses
+// of both its ends.
+var calls sync.Map
+
+// untilHung takes the place of context.WithTimeout: see [hang].
+func untilHung(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	onConnection := func(c httptrace.GotConnInfo) { calls.Store(ends(c.Conn.LocalAddr(), c.Conn.RemoteAddr()), cancel) }
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: onConnection}), func() { cancel(context.Canceled) }
 }
+
+// hang never answers. The time that the call may take is over at once.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	giveUp(r.RemoteAddr + " " + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+	<-r.Context().Done()
+}
+
+// giveUp ends the call on that connection as its deadline would.
+func giveUp(connection string) {
+	if cancel, ok := calls.Load(connection); ok {
+		cancel.(context.CancelCauseFunc)(context.DeadlineExceeded)
+	}
+}
+
+func ends(client, server net.Addr) string { return client.String() + " " + server.String() }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
@@ -51,8 +93,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t}
-	serve := func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
-	if w.Machine, err = fakeappwrite.NewMachine(schema, serve, 0, 0); err != nil {
+	if w.Machine, err = fakeappwrite.NewMachine(schema, w.serve, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -67,16 +108,9 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// onVersions runs a test against each release of Appwrite that the stand-in knows.
-func onVersions(t *testing.T, test func(*testing.T, *world)) {
-	for _, version := range fakeappwrite.Versions {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.SetVersion(version)
-			test(t, w)
-		})
-	}
+func (w *world) serve(ctx openruntimes.Context) openruntimes.Response {
+	defer watch(w.t)()
+	return w.config.Serve(ctx)
 }
 
 // payload reads one of testdata.
@@ -122,7 +156,7 @@ func (w *world) ask(method, target, body string) (status int, reply string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
