@@ -6,48 +6,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"time"
+
+	"openruntimes/handler/appwrite"
 )
 
-// apiError is what Appwrite answers where something is wrong. An answer without a
-// type did not come from Appwrite's API, but from a proxy or from its web server.
-type apiError struct {
-	Status  int
-	Type    string `json:"type"`
-	Message string `json:"message"`
-}
-
-func (e *apiError) Error() string {
-	if e.Type == "" {
-		return fmt.Sprintf("%d without Appwrite's error type", e.Status)
-	}
-	return fmt.Sprintf("%d %s: %s", e.Status, e.Type, e.Message)
-}
-
 // isStatus reports whether err is an answer of the API with that status.
-func isStatus(err error, status int) bool {
-	var e *apiError
-	return errors.As(err, &e) && e.Status == status
-}
+func isStatus(err error, status int) bool { return status == appwrite.Status(err) }
 
 // isType reports whether err is an answer of the API with that error type.
 func isType(err error, name string) bool {
-	var e *apiError
-	return errors.As(err, &e) && e.Type == name
+	var f *appwrite.Failure
+	return errors.As(err, &f) && f.Type == name
 }
 
 // isTransient reports whether the same call may go through in a moment.
-func isTransient(err error) bool {
-	var e *apiError
-	return !errors.As(err, &e) || e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
-}
+func isTransient(err error) bool { return appwrite.Classify(err) != appwrite.Permanent }
 
-// call makes one call of the API. body is sent as JSON unless it is nil, and the
-// answer decoded into into unless that is nil.
+// call makes one call of the API, which takes 30 s at most. body is sent as JSON
+// unless it is nil, and the answer decoded into into unless that is nil.
 func (s settings) call(ctx context.Context, method, path string, body, into any) error {
 	answer, err := s.raw(ctx, method, path, body)
 	if err != nil || into == nil {
@@ -59,49 +38,33 @@ func (s settings) call(ctx context.Context, method, path string, body, into any)
 	return nil
 }
 
-// raw makes one call of the API and returns the answer undecoded. It takes 30 s at
-// most.
+// raw makes one call of the API and returns the answer undecoded.
 func (s settings) raw(ctx context.Context, method, path string, body any) ([]byte, error) {
+	params, err := parameters(body)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	var sent io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		sent = bytes.NewReader(b)
+	client := &appwrite.Client{Endpoint: s.target.Endpoint, ProjectID: s.target.ProjectID, Key: s.key, Session: s.session, Transport: s.transport}
+	answer, err := client.Call(ctx, "Appwrite", method, path, params)
+	var f *appwrite.Failure
+	if errors.As(err, &f) && f.Message != "" {
+		return nil, fmt.Errorf("%w (%s)", err, f.Message)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, s.config.Endpoint+path, sent)
+	return answer, err
+}
+
+// parameters turns a body into what the SDK sends as JSON. Numbers stay as they are
+// written.
+func parameters(body any) (params map[string]any, err error) {
+	content, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Appwrite-Response-Format", "1.8.0") // later ones name fields otherwise
-	req.Header.Set("X-Appwrite-Project", s.config.ProjectID)
-	if s.key != "" {
-		req.Header.Set("X-Appwrite-Key", s.key)
-	}
-	if s.session != "" {
-		req.Header.Set("X-Appwrite-Session", s.session)
-	}
-	// A redirect would turn a POST into a GET, and take the key elsewhere.
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, withoutURL(err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		e := &apiError{Status: resp.StatusCode}
-		_ = json.Unmarshal(answer, e) // a proxy's page has neither type nor message
-		return nil, e
-	}
-	return answer, nil
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	return params, decoder.Decode(&params)
 }
 
 // withoutURL takes the address out of an error of net/http: a function's holds the

@@ -22,9 +22,9 @@ func TestCodeFaults(t *testing.T) {
 		c := newCloud(t)
 		c.deploy()
 		old := source(t)
-		old["handler/settle.go"] = append(old["handler/settle.go"], "\n// older\n"...)
+		old["settle/settle.go"] = append(old["settle/settle.go"], "\n// older\n"...)
 		c.uploadAndWait(old, true, "ready")
-		c.checkMended("handler/settle.go differs from what is deployed")
+		c.checkMended("settle/settle.go differs from what is deployed")
 	})
 	t.Run("newest build failed", func(t *testing.T) {
 		c := newCloud(t)

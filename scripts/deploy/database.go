@@ -9,24 +9,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"openruntimes/handler/handler"
 )
 
 func checkDatabase(ctx context.Context, p *project) (string, error) {
 	var found struct{ Enabled bool }
 	err := p.call(ctx, http.MethodGet, p.databasePath(), nil, &found)
 	if isStatus(err, http.StatusNotFound) {
-		return "", absent("there is no database "+p.config.DatabaseID, "Console → Databases → Create database")
+		return "", absent("there is no database "+p.target.DatabaseID, "Console → Databases → Create database")
 	}
 	if err == nil && !found.Enabled {
-		return "", wrong("the database is disabled: apps cannot read a payment", "Console → Databases → "+p.config.DatabaseID+" → Settings")
+		return "", wrong("the database is disabled: apps cannot read a payment", "Console → Databases → "+p.target.DatabaseID+" → Settings")
 	}
-	return p.config.DatabaseID, err
+	return p.target.DatabaseID, err
 }
 
 func fixDatabase(ctx context.Context, p *project) error {
-	body := map[string]any{"databaseId": p.config.DatabaseID, "name": p.config.DatabaseID, "enabled": true}
+	body := map[string]any{"databaseId": p.target.DatabaseID, "name": p.target.DatabaseID, "enabled": true}
 	err := p.call(ctx, http.MethodPost, "/databases", body, nil)
 	if isStatus(err, http.StatusConflict) {
 		return p.call(ctx, http.MethodPut, p.databasePath(), body, nil)
@@ -37,12 +35,12 @@ func fixDatabase(ctx context.Context, p *project) error {
 // kind is one of the two collections.
 type kind struct {
 	name string // as in appwrite.json
-	id   func(handler.Config) string
+	id   func(target) string
 }
 
 var (
-	payments      = kind{"payments", func(c handler.Config) string { return c.PaymentsID }}
-	disbursements = kind{"disbursements", func(c handler.Config) string { return c.DisbursementsID }}
+	payments      = kind{"payments", func(t target) string { return t.PaymentsID }}
+	disbursements = kind{"disbursements", func(t target) string { return t.DisbursementsID }}
 )
 
 func checkCollection(k kind) func(context.Context, *project) (string, error) {
@@ -52,12 +50,12 @@ func checkCollection(k kind) func(context.Context, *project) (string, error) {
 			DocumentSecurity bool
 			Permissions      []string `json:"$permissions"`
 		}
-		id := k.id(p.config)
-		where := "Console → Databases → " + p.config.DatabaseID + " → " + id + " → Settings"
+		id := k.id(p.target)
+		where := "Console → Databases → " + p.target.DatabaseID + " → " + id + " → Settings"
 		err := p.call(ctx, http.MethodGet, p.collectionPath(k), nil, &found)
 		switch {
 		case isStatus(err, http.StatusNotFound):
-			return "", absent("there is no collection "+id+": nothing can be stored", "Console → Databases → "+p.config.DatabaseID+" → Create collection")
+			return "", absent("there is no collection "+id+": nothing can be stored", "Console → Databases → "+p.target.DatabaseID+" → Create collection")
 		case err != nil:
 			return "", err
 		}
@@ -80,7 +78,7 @@ func checkCollection(k kind) func(context.Context, *project) (string, error) {
 
 func fixCollection(k kind) func(context.Context, *project) error {
 	return func(ctx context.Context, p *project) error {
-		body := map[string]any{"collectionId": k.id(p.config), "name": k.name, "permissions": []string{}, "documentSecurity": true, "enabled": true}
+		body := map[string]any{"collectionId": k.id(p.target), "name": k.name, "permissions": []string{}, "documentSecurity": true, "enabled": true}
 		var found struct{ Name string }
 		if p.call(ctx, http.MethodGet, p.collectionPath(k), nil, &found) == nil {
 			body["name"] = found.Name // a PUT resets what it does not name
@@ -167,11 +165,11 @@ func checkAttributes(k kind) func(context.Context, *project) (string, error) {
 		if len(found) == 0 {
 			problems = []string{fmt.Sprintf("none of its %d attributes is there", len(p.attributes[k.name]))}
 		}
-		what := fmt.Sprintf("%s: Appwrite refuses documents of %s", strings.Join(problems, "; "), k.id(p.config))
+		what := fmt.Sprintf("%s: Appwrite refuses documents of %s", strings.Join(problems, "; "), k.id(p.target))
 		if !fixable {
 			what += "; to change that column loses what is in it, so a person must decide"
 		}
-		return "", wrong(what, "Console → Databases → "+p.config.DatabaseID+" → "+k.id(p.config)+" → Attributes")
+		return "", wrong(what, "Console → Databases → "+p.target.DatabaseID+" → "+k.id(p.target)+" → Attributes")
 	}
 }
 

@@ -82,8 +82,7 @@ func newCloud(t *testing.T) *cloud {
 	}))
 	t.Cleanup(api.Close)
 	serve := func(ctx openruntimes.Context, getenv func(string) string) openruntimes.Response {
-		config, _ := handler.FromEnv(getenv)
-		reply := config.Serve(ctx)
+		reply := handler.New(getenv).Serve(ctx)
 		if c.afterCallback != nil && ctx.Req.Method == http.MethodPost && reply.StatusCode == http.StatusOK {
 			c.afterCallback()
 		}
@@ -174,12 +173,12 @@ func upload(p *project, files map[string][]byte, activate bool) error {
 	if err := errors.Join(archive.Close(), zipped.Close(), form.Close()); err != nil {
 		return err
 	}
-	req, err := http.NewRequest(http.MethodPost, p.config.Endpoint+p.functionPath()+"/deployments", &body)
+	req, err := http.NewRequest(http.MethodPost, p.target.Endpoint+p.functionPath()+"/deployments", &body)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", form.FormDataContentType())
-	req.Header.Set("X-Appwrite-Project", p.config.ProjectID)
+	req.Header.Set("X-Appwrite-Project", p.target.ProjectID)
 	req.Header.Set("X-Appwrite-Key", p.key)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -24,7 +24,7 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 	var others []string
 	for _, r := range found.Rules {
 		// A rule that a deployment made leads to that one for ever.
-		if r.DeploymentResourceID != p.config.FunctionID || r.Trigger == "deployment" {
+		if r.DeploymentResourceID != p.target.FunctionID || r.Trigger == "deployment" {
 			continue
 		}
 		if given == "" || given == r.Domain {
@@ -43,7 +43,7 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 func fixDomain(ctx context.Context, p *project) error {
 	domain := p.get("APPWRITE_FUNCTION_DOMAIN")
 	if domain == "" {
-		endpoint, err := url.Parse(p.config.Endpoint)
+		endpoint, err := url.Parse(p.target.Endpoint)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func fixDomain(ctx context.Context, p *project) error {
 		}
 		domain = randomHex(10) + "." + region + "appwrite.run"
 	}
-	err := p.call(ctx, http.MethodPost, "/proxy/rules/function", map[string]any{"domain": domain, "functionId": p.config.FunctionID}, nil)
+	err := p.call(ctx, http.MethodPost, "/proxy/rules/function", map[string]any{"domain": domain, "functionId": p.target.FunctionID}, nil)
 	switch {
 	case isStatus(err, http.StatusConflict):
 		return fmt.Errorf("the domain %s belongs to something else already: set APPWRITE_FUNCTION_DOMAIN to another", domain)

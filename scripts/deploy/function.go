@@ -43,7 +43,7 @@ func (f function) withoutDeployments() function {
 	return f
 }
 
-func (s settings) functionPath() string { return "/functions/" + url.PathEscape(s.config.FunctionID) }
+func (s settings) functionPath() string { return "/functions/" + url.PathEscape(s.target.FunctionID) }
 
 func (p *project) function(ctx context.Context) (function, error) {
 	var f function
@@ -53,9 +53,9 @@ func (p *project) function(ctx context.Context) (function, error) {
 
 func checkFunction(ctx context.Context, p *project) (string, error) {
 	f, err := p.function(ctx)
-	settings := "Console → Functions → " + p.config.FunctionID + " → Settings"
+	settings := "Console → Functions → " + p.target.FunctionID + " → Settings"
 	if isStatus(err, http.StatusNotFound) {
-		return "", absent("there is no function "+p.config.FunctionID, "Console → Functions → Create function")
+		return "", absent("there is no function "+p.target.FunctionID, "Console → Functions → Create function")
 	}
 	if err != nil {
 		return "", err
@@ -100,7 +100,7 @@ func fixFunction(ctx context.Context, p *project) error {
 		return p.call(ctx, http.MethodPost, "/functions", struct {
 			ID string `json:"functionId"`
 			function
-		}{p.config.FunctionID, body}, nil)
+		}{p.target.FunctionID, body}, nil)
 	}
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"openruntimes/handler/handler"
 )
 
 const usage = `Usage: go run ./scripts/deploy [-check | -replay [-]] [-json]
@@ -126,7 +128,7 @@ func (r report) printLive(p *project) {
 	case p.prefix == "" && !p.secretUnknown:
 		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(""))
 	case p.dryRun || p.secretUnknown:
-		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: \"%s/…\", where … is the %s\n", p.url(""), callbackSecret)
+		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: \"%s/…\", where … is the %s\n", p.url(""), handler.CallbackSecret)
 	default:
 		fmt.Fprintf(r.out, "Live. In the app:  callbackDomain: %q\n", p.url(p.prefix))
 	}

@@ -79,15 +79,15 @@ func (p *project) say(format string, args ...any) {
 	fmt.Fprintf(p.progress, "        "+format+"\n", args...)
 }
 
-func (p *project) databasePath() string { return "/databases/" + url.PathEscape(p.config.DatabaseID) }
+func (p *project) databasePath() string { return "/databases/" + url.PathEscape(p.target.DatabaseID) }
 
 func (p *project) collectionPath(k kind) string {
-	return p.databasePath() + "/collections/" + url.PathEscape(k.id(p.config))
+	return p.databasePath() + "/collections/" + url.PathEscape(k.id(p.target))
 }
 
 // inConsole names a place in Appwrite's console.
 func (p *project) inConsole(place string) string {
-	return "Console → Functions → " + p.config.FunctionID + " → " + place
+	return "Console → Functions → " + p.target.FunctionID + " → " + place
 }
 
 // maxWait bounds how long a build or an attribute is waited for. Appwrite ends a

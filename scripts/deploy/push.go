@@ -82,7 +82,7 @@ func pushWithCLI(ctx context.Context, p *project) (string, error) {
 		return "", err
 	}
 	p.say("code: uploading %d files with the Appwrite CLI", count)
-	said, err := p.run(ctx, cli, []string{"push", "functions", "--function-id", p.config.FunctionID, "--async", "--force"}, func(c *exec.Cmd) {
+	said, err := p.run(ctx, cli, []string{"push", "functions", "--function-id", p.target.FunctionID, "--async", "--force"}, func(c *exec.Cmd) {
 		c.Dir = code
 		c.Env = append(withoutKey(os.Environ()), "HOME="+home, "USERPROFILE="+home, "NO_COLOR=1", "CI=1")
 	})
@@ -144,7 +144,7 @@ func withoutKey(environment []string) []string {
 // relay passes requests that carry the password on to Appwrite, with the API key in
 // its place. It serves on loopback until stop is called.
 func (p *project) relay() (endpoint, password string, stop func(), err error) {
-	target, err := url.Parse(p.config.Endpoint)
+	target, err := url.Parse(p.target.Endpoint)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -197,8 +197,8 @@ func (p *project) copyTo(ctx context.Context, dir string) (int, error) {
 		Path   string   `json:"path"`
 		Ignore []string `json:"ignore"`
 		function
-	}{p.config.FunctionID, ".", []string{"appwrite.json"}, f}
-	config := map[string]any{"projectId": p.config.ProjectID, "functions": []any{entry}}
+	}{p.target.FunctionID, ".", []string{"appwrite.json"}, f}
+	config := map[string]any{"projectId": p.target.ProjectID, "functions": []any{entry}}
 	return len(files), writeJSON(filepath.Join(dir, "appwrite.json"), config)
 }
 

@@ -9,10 +9,8 @@ import (
 	"strings"
 
 	"openruntimes/handler/handler"
+	"openruntimes/handler/settle"
 )
-
-// mark begins the part of a log line that holds a document.
-const mark = "UNSETTLED "
 
 // replayed is what became of one document, or of a line that cannot be read.
 type replayed struct {
@@ -40,7 +38,7 @@ func (s settings) replayFrom(ctx context.Context, r report, in io.Reader) error 
 	if err != nil {
 		return err
 	}
-	if len(strings.TrimSpace(string(text))) > 0 && !strings.Contains(string(text), mark) {
+	if len(strings.TrimSpace(string(text))) > 0 && !strings.Contains(string(text), settle.Mark) {
 		return errors.New("the input has no UNSETTLED line, and nothing was settled")
 	}
 	return s.replay(r, strings.Split(string(text), "\n"))
@@ -76,14 +74,14 @@ func (s settings) replay(r report, lines []string) error {
 }
 
 func (s settings) replayOne(line string) replayed {
-	id, outcome, err := s.config.Replay(s.key, line)
+	done, err := handler.New(s.getenv).Replay(s.key, line)
 	switch {
-	case errors.Is(err, handler.ErrNotUnsettled):
+	case errors.Is(err, settle.ErrNotUnsettled):
 		return replayed{Result: "unreadable", Error: err.Error()}
 	case err != nil:
-		return replayed{ID: id, Result: "failed", Error: err.Error()}
+		return replayed{ID: done.ID, Result: "failed", Error: err.Error()}
 	}
-	return replayed{ID: id, Result: outcome}
+	return replayed{ID: done.ID, Result: string(done.Outcome)}
 }
 
 func (r report) printReplayed(one replayed) {
@@ -109,12 +107,12 @@ func (r report) printReplayed(one replayed) {
 func findUnsettled(text string) []string {
 	var found []string
 	for {
-		_, rest, marked := strings.Cut(text, mark)
+		_, rest, marked := strings.Cut(text, settle.Mark)
 		if !marked {
 			return found
 		}
 		object, after := firstObject(rest)
-		found = append(found, mark+object)
+		found = append(found, settle.Mark+object)
 		text = after
 	}
 }

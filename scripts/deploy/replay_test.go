@@ -175,7 +175,7 @@ func TestReplayRefused(t *testing.T) {
 	m, env := world(t)
 	m.Appwrite.AddKey("standard_poor", "documents.read")
 	for name, change := range map[string]struct{ variable, value, want string }{
-		"no scope":      {"APPWRITE_API_KEY", "standard_poor", "the function's executions: 401 general_unauthorized_scope"},
+		"no scope":      {"APPWRITE_API_KEY", "standard_poor", "the function's executions: Appwrite: 401 general_unauthorized_scope"},
 		"no key":        {"APPWRITE_API_KEY", "", "APPWRITE_API_KEY is missing"},
 		"no endpoint":   {"APPWRITE_ENDPOINT", "", "APPWRITE_ENDPOINT is missing"},
 		"no id":         {"DARAJA_DATABASE_ID", "a b", "DARAJA_DATABASE_ID is no id"},

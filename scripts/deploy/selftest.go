@@ -22,7 +22,7 @@ func checkHealth(ctx context.Context, p *project) (string, error) {
 	var health struct{ Status, Version string }
 	if json.Unmarshal(body, &health) != nil || health.Version == "" {
 		if status == http.StatusNotFound && p.prefix != "" && p.isFunction(ctx) {
-			return "", wrong("the function does not know the "+callbackSecret+" that was given", p.inConsole("Settings → Variables: put it first in the list, then redeploy"))
+			return "", wrong("the function does not know the "+handler.CallbackSecret+" that was given", p.inConsole("Settings → Variables: put it first in the list, then redeploy"))
 		}
 		return "", wrong(fmt.Sprintf("%s answers %d and is not this function", p.domain, status), console)
 	}
@@ -66,7 +66,7 @@ func (p *project) ask(ctx context.Context, method, path, body string) (int, []by
 // removed again.
 func selfTest(ctx context.Context, p *project) (found string, err error) {
 	if p.secretUnknown {
-		return "not done, since it needs the " + callbackSecret + ", which nobody can read: set it in the environment", nil
+		return "not done, since it needs the " + handler.CallbackSecret + ", which nobody can read: set it in the environment", nil
 	}
 	start := time.Now()
 	id := "ws_CO_selftest_" + randomHex(8)
@@ -110,7 +110,7 @@ func selfTest(ctx context.Context, p *project) (found string, err error) {
 	guest := p.settings
 	guest.key = ""
 	if _, err := guest.raw(ctx, http.MethodGet, document, nil); err == nil {
-		return "", wrong("a guest reads a payment that is somebody else's", "Console → Databases → "+p.config.DatabaseID+" → "+p.config.PaymentsID+" → Settings → Permissions")
+		return "", wrong("a guest reads a payment that is somebody else's", "Console → Databases → "+p.target.DatabaseID+" → "+p.target.PaymentsID+" → Settings → Permissions")
 	} else if !isStatus(err, http.StatusNotFound) && !isStatus(err, http.StatusUnauthorized) {
 		return "", fmt.Errorf("whether a guest reads a payment: %w", err)
 	}
@@ -150,7 +150,7 @@ func (p *project) readAsUser(ctx context.Context, document, user string) (found 
 	if account.ID != user {
 		return "", wrong(fmt.Sprintf("APPWRITE_TEST_SESSION is a session of %s, and APPWRITE_TEST_USER is %s", account.ID, user), where)
 	}
-	return "", wrong("its own user "+user+" cannot read a payment", "Console → Databases → "+p.config.DatabaseID+" → "+p.config.PaymentsID+" → Settings → Document security")
+	return "", wrong("its own user "+user+" cannot read a payment", "Console → Databases → "+p.target.DatabaseID+" → "+p.target.PaymentsID+" → Settings → Document security")
 }
 
 // findInLog waits for the line of the callback without the secret. Appwrite writes

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"openruntimes/handler/appwrite"
 )
 
 // firstAnswer is how long the server may take for the first call, of which nobody
@@ -24,16 +26,17 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 	defer cancel()
 	guest := p.settings
 	guest.key = ""
-	endpoint, where := p.config.Endpoint, "Console → Overview → Integrations → API endpoint, which ends in /v1"
+	endpoint, where := p.target.Endpoint, "Console → Overview → Integrations → API endpoint, which ends in /v1"
 	answer, err := guest.raw(ctx, http.MethodGet, "/health/version", nil)
-	var e *apiError
+	var e *appwrite.Failure
+	errors.As(err, &e)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", absent(fmt.Sprintf("%s does not answer within %v", endpoint, firstAnswer), "set APPWRITE_ENDPOINT: "+where)
-	case err != nil && !errors.As(err, &e):
-		return "", absent(fmt.Sprintf("%s cannot be reached: %v", endpoint, err), "set APPWRITE_ENDPOINT: "+where)
+	case e != nil && e.Status == 0:
+		return "", absent(fmt.Sprintf("%s cannot be reached: %s", endpoint, why(e)), "set APPWRITE_ENDPOINT: "+where)
 	case e != nil && e.Type == "project_not_found":
-		return "", absent(endpoint+" has no project "+p.config.ProjectID, "set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID")
+		return "", absent(endpoint+" has no project "+p.target.ProjectID, "set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID")
 	case e != nil && e.Type == "project_paused":
 		return "", absent("the project is paused: nothing is stored or queued, and every payment is lost", "Console → restore the project")
 	case e != nil && e.Status >= 500:
@@ -41,7 +44,7 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 	case e != nil && (e.Type == "" || e.Type == "general_route_not_found"):
 		return "", absent(fmt.Sprintf("%s is not Appwrite's endpoint: it answers %d to /health/version", endpoint, e.Status), "set APPWRITE_ENDPOINT: "+where)
 	case e != nil:
-		return "", absent(fmt.Sprintf("%s refuses to say its version: %v", endpoint, e), "set APPWRITE_ENDPOINT and APPWRITE_PROJECT_ID: "+where)
+		return "", absent(fmt.Sprintf("%s refuses to say its version: %s", endpoint, why(e)), "set APPWRITE_ENDPOINT and APPWRITE_PROJECT_ID: "+where)
 	}
 	var found struct{ Version string }
 	if json.Unmarshal(answer, &found) != nil || len(versionParts(found.Version)) < 2 {
@@ -52,6 +55,9 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 	}
 	return found.Version, nil
 }
+
+// why says what a failure is, without the name of its call.
+func why(f *appwrite.Failure) string { return strings.TrimPrefix(f.Error(), f.Call+": ") }
 
 // versionParts returns the numbers of a version such as 1.9.6, nil if it is none.
 func versionParts(version string) []int {
@@ -95,11 +101,12 @@ func checkScopes(ctx context.Context, p *project) (string, error) {
 		answered, cancel := context.WithTimeout(ctx, firstAnswer)
 		_, err := p.raw(answered, r.method, r.path, body)
 		cancel()
-		var e *apiError
+		var e *appwrite.Failure
+		errors.As(err, &e)
 		switch {
-		case err != nil && !errors.As(err, &e):
-			return "", absent(fmt.Sprintf("%s cannot be reached: %v", p.config.Endpoint, err), "try again")
 		case e == nil:
+		case e.Status == 0:
+			return "", absent(fmt.Sprintf("%s cannot be reached: %s", p.target.Endpoint, why(e)), "try again")
 		case e.Type == "general_unauthorized_scope":
 			missing = append(missing, r.scope)
 		case e.Type == "project_key_expired":
@@ -107,11 +114,11 @@ func checkScopes(ctx context.Context, p *project) (string, error) {
 		case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 			// The same answer for a key that is none, for one of another
 			// project, and for every key in the project "console".
-			return "", absent(fmt.Sprintf("Appwrite does not take APPWRITE_API_KEY in the project %s: it is no key, or another project's (%v)", p.config.ProjectID, e), where)
+			return "", absent(fmt.Sprintf("Appwrite does not take APPWRITE_API_KEY in the project %s: it is no key, or another project's (%s)", p.target.ProjectID, why(e)), where)
 		case e.Status >= 500:
-			return "", absent(fmt.Sprintf("%s answers %d to %s %s: the server has a fault, whatever the settings", p.config.Endpoint, e.Status, r.method, r.path), "try again when it is up")
+			return "", absent(fmt.Sprintf("%s answers %d to %s %s: the server has a fault, whatever the settings", p.target.Endpoint, e.Status, r.method, r.path), "try again when it is up")
 		case e.Type == "":
-			return "", absent(fmt.Sprintf("%s is not Appwrite's endpoint: it answers %d to %s", p.config.Endpoint, e.Status, r.path), "set APPWRITE_ENDPOINT: Console → Overview → Integrations → API endpoint, which ends in /v1")
+			return "", absent(fmt.Sprintf("%s is not Appwrite's endpoint: it answers %d to %s", p.target.Endpoint, e.Status, r.path), "set APPWRITE_ENDPOINT: Console → Overview → Integrations → API endpoint, which ends in /v1")
 		}
 	}
 	p.inherit(ctx) // which needs the key, and comes before all that is looked at

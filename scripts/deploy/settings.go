@@ -2,14 +2,18 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 
+	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
+	"openruntimes/handler/settle"
 )
 
 // functionID is that of the function in appwrite.json.
@@ -17,11 +21,33 @@ const functionID = "daraja"
 
 // settings are what the command works with.
 type settings struct {
-	config  handler.Config // where the function is and what it works on
-	key     string         // an API key
-	session string         // a user's session instead, for the self-test
-	dryRun  bool           // only look
-	get     func(name string) string
+	target    target
+	key       string // an API key
+	session   string // a user's session instead, for the self-test
+	dryRun    bool   // only look
+	get       func(name string) string
+	transport *http.Transport
+}
+
+// target says where the function is and what it works on.
+type target struct {
+	Endpoint, ProjectID, FunctionID         string
+	DatabaseID, PaymentsID, DisbursementsID string
+	AnonymousRead                           string
+}
+
+// getenv returns the variables that the function has there, as far as they follow from
+// the target.
+func (t target) getenv(name string) string {
+	return map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": t.Endpoint,
+		"APPWRITE_FUNCTION_PROJECT_ID":   t.ProjectID,
+		"APPWRITE_FUNCTION_ID":           t.FunctionID,
+		"DARAJA_DATABASE_ID":             t.DatabaseID,
+		"DARAJA_COLLECTION_ID":           t.PaymentsID,
+		"DARAJA_B2C_COLLECTION_ID":       t.DisbursementsID,
+		"DARAJA_ANONYMOUS_READ":          t.AnonymousRead,
+	}[name]
 }
 
 // readSettings takes each setting from the environment, else from the file. The
@@ -38,41 +64,34 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		}
 		return inFile[name]
 	}
-	values := map[string]string{
-		// What the platform tells the function under names of its own.
-		"APPWRITE_FUNCTION_API_ENDPOINT": strings.TrimSuffix(get("APPWRITE_ENDPOINT"), "/"),
-		"APPWRITE_FUNCTION_PROJECT_ID":   get("APPWRITE_PROJECT_ID"),
-		"APPWRITE_FUNCTION_ID":           functionID,
-		"DARAJA_DATABASE_ID":             "daraja",
-		"DARAJA_COLLECTION_ID":           "payments",
-		"DARAJA_B2C_COLLECTION_ID":       "disbursements",
-	}
-	config, err := handler.FromEnv(func(name string) string {
-		if v := get(name); v != "" && name != "APPWRITE_FUNCTION_API_ENDPOINT" && name != "APPWRITE_FUNCTION_PROJECT_ID" {
-			return v
-		}
-		return values[name]
-	})
-	var problems []string
-	if err != nil {
-		text := strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT is no URL", "APPWRITE_ENDPOINT must begin with https://",
+	s := settings{key: get("APPWRITE_API_KEY"), get: get, transport: appwrite.NewTransport(), target: target{
+		Endpoint:        strings.TrimSuffix(get("APPWRITE_ENDPOINT"), "/"),
+		ProjectID:       get("APPWRITE_PROJECT_ID"),
+		FunctionID:      cmp.Or(get("APPWRITE_FUNCTION_ID"), functionID),
+		DatabaseID:      cmp.Or(get("DARAJA_DATABASE_ID"), "daraja"),
+		PaymentsID:      cmp.Or(get("DARAJA_COLLECTION_ID"), "payments"),
+		DisbursementsID: cmp.Or(get("DARAJA_B2C_COLLECTION_ID"), "disbursements"),
+		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
+	}}
+	problems := handler.New(s.getenv).Problems()
+	for i := range problems {
+		// What the function says of its own variables, in the names of this command's.
+		problems[i] = strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT is no URL", "APPWRITE_ENDPOINT must begin with https://",
 			"APPWRITE_FUNCTION_API_ENDPOINT", "APPWRITE_ENDPOINT",
-			"APPWRITE_FUNCTION_PROJECT_ID", "APPWRITE_PROJECT_ID").Replace(err.Error())
-		problems = append(problems, strings.TrimPrefix(text, "configuration: "))
+			"APPWRITE_FUNCTION_PROJECT_ID", "APPWRITE_PROJECT_ID").Replace(problems[i])
 	}
-	s := settings{config: config, key: get("APPWRITE_API_KEY"), get: get}
 	if s.key == "" {
 		problems = append(problems, "APPWRITE_API_KEY is missing (Console → Overview → Integrations → API keys)")
 	}
-	if endpoint, err := url.Parse(config.Endpoint); err == nil && endpoint.Host != "" && endpoint.Scheme != "https" && endpoint.Scheme != "http" {
+	if endpoint, err := url.Parse(s.target.Endpoint); err == nil && endpoint.Host != "" && endpoint.Scheme != "https" && endpoint.Scheme != "http" {
 		problems = append(problems, "APPWRITE_ENDPOINT must begin with https://")
 	}
 	if domain := get("APPWRITE_FUNCTION_DOMAIN"); strings.ContainsAny(domain, "/ ") {
 		bare, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(domain, "https://"), "http://"), "/")
 		problems = append(problems, fmt.Sprintf("APPWRITE_FUNCTION_DOMAIN must be a domain alone: write %s", bare))
 	}
-	if !isID(config.FunctionID) {
-		problems = append(problems, fmt.Sprintf("APPWRITE_FUNCTION_ID is no id: %q", config.FunctionID))
+	if !settle.IsID(s.target.FunctionID) {
+		problems = append(problems, fmt.Sprintf("APPWRITE_FUNCTION_ID is no id: %q", s.target.FunctionID))
 	}
 	if len(problems) > 0 {
 		return settings{}, fmt.Errorf("%s (set what is named in the environment or in %s)", strings.Join(problems, "; "), file)
@@ -80,11 +99,8 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 	return s, nil
 }
 
-// isID reports whether Appwrite takes s as an id of something new.
-func isID(s string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	return s != "" && len(s) <= 36 && strings.Trim(s, letters+"_.-") == "" && strings.ContainsAny(s[:1], letters)
-}
+// getenv returns the variables that the function has, as far as this command knows.
+func (s settings) getenv(name string) string { return cmp.Or(s.target.getenv(name), s.get(name)) }
 
 // readEnvFile reads lines of NAME=value, with or without export before and quotes
 // around the value. What follows a # is a comment, unless it is within quotes or

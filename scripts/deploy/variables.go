@@ -12,9 +12,6 @@ import (
 	"openruntimes/handler/handler"
 )
 
-// callbackSecret is the variable whose value is part of every callback's URL.
-const callbackSecret = "DARAJA_CALLBACK_SECRET"
-
 // variable is one of the function's. The value of a secret one is for the function
 // alone: it reads back empty.
 type variable struct {
@@ -49,8 +46,8 @@ func (s *settings) inherit(ctx context.Context) {
 		return // the checks say why
 	}
 	for name, to := range map[string]*string{
-		"DARAJA_DATABASE_ID": &s.config.DatabaseID, "DARAJA_COLLECTION_ID": &s.config.PaymentsID,
-		"DARAJA_B2C_COLLECTION_ID": &s.config.DisbursementsID, "DARAJA_ANONYMOUS_READ": &s.config.AnonymousRead,
+		"DARAJA_DATABASE_ID": &s.target.DatabaseID, "DARAJA_COLLECTION_ID": &s.target.PaymentsID,
+		"DARAJA_B2C_COLLECTION_ID": &s.target.DisbursementsID, "DARAJA_ANONYMOUS_READ": &s.target.AnonymousRead,
 	} {
 		if v, ok := find(remote, name); ok && s.get(name) == "" && v.Value != "" {
 			*to = v.Value
@@ -69,7 +66,7 @@ func (p *project) wantedVariables(remote []variable) []variable {
 		switch {
 		case there && r.Secret:
 			v.Value, v.Secret = given, true
-		case given != "" && v.Key == callbackSecret && there && !strings.Contains(given, ","):
+		case given != "" && v.Key == handler.CallbackSecret && there && !strings.Contains(given, ","):
 			v.Value = rotated(given, r.Value)
 		case given != "":
 			v.Value = given
@@ -123,22 +120,17 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	secret, hasSecret := find(wanted, callbackSecret)
+	secret, hasSecret := find(wanted, handler.CallbackSecret)
 	if !hasSecret && f.DeploymentID == "" {
-		problems = append(problems, "there is no "+callbackSecret+": anybody can post payments")
+		problems = append(problems, "there is no "+handler.CallbackSecret+": anybody can post payments")
 	}
 	// The function's own idea of what is malformed.
-	config, err := handler.FromEnv(func(name string) string {
-		if v, ok := find(wanted, name); ok && !v.Secret {
+	problems = append(problems, handler.New(func(name string) string {
+		if v, ok := find(wanted, name); ok && v.Value != "" {
 			return v.Value
 		}
-		return map[string]string{"APPWRITE_FUNCTION_API_ENDPOINT": p.config.Endpoint, "APPWRITE_FUNCTION_PROJECT_ID": p.config.ProjectID,
-			"APPWRITE_FUNCTION_ID": p.config.FunctionID, callbackSecret: secret.Value,
-			"DARAJA_DATABASE_ID": p.config.DatabaseID, "DARAJA_COLLECTION_ID": p.config.PaymentsID}[name]
-	})
-	if err != nil {
-		problems = append(problems, err.Error())
-	}
+		return p.target.getenv(name)
+	}).Problems()...)
 	if len(problems) > 0 {
 		return "", wrong(strings.Join(problems, "; "), console)
 	}
@@ -149,12 +141,13 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	switch {
 	case !hasSecret:
 		// Apps in the field post without one, and a new one would shut them out.
-		found += ", and no " + callbackSecret + ": anybody can post payments. Give one once apps carry it"
-	case len(config.Secrets) == 0:
-		found += ". Set " + callbackSecret + " for the checks that post a callback"
+		found += ", and no " + handler.CallbackSecret + ": anybody can post payments. Give one once apps carry it"
+	case secret.Value == "":
+		found += ". Set " + handler.CallbackSecret + " for the checks that post a callback"
 		p.secretUnknown = true
 	default:
-		p.prefix = "/" + config.Secrets[0]
+		first, _, _ := strings.Cut(secret.Value, ",")
+		p.prefix = "/" + strings.TrimSpace(first)
 	}
 	return found, nil
 }
@@ -170,8 +163,8 @@ func fixVariables(ctx context.Context, p *project) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := find(wanted, callbackSecret); !ok && f.DeploymentID == "" {
-		wanted = append(wanted, variable{Key: callbackSecret, Value: randomHex(16)})
+	if _, ok := find(wanted, handler.CallbackSecret); !ok && f.DeploymentID == "" {
+		wanted = append(wanted, variable{Key: handler.CallbackSecret, Value: randomHex(16)})
 	}
 	for _, v := range wanted {
 		r, there := find(remote, v.Key)
