@@ -90,6 +90,7 @@ var expected = []struct {
 		Detail: because(400, "400.002.02", "Bad Request - Invalid Timestamp").about("Timestamp")}},
 	{"push/400.002.02-echo", 1, Answer{Outcome: Refused,
 		Detail: because(400, "400.002.02", "Bad Request - Invalid CallBackURL … for …, see …").setting("CallBackURL")}},
+	{"push/400-odd-code", 1, Answer{Outcome: Unknown, Detail: because(400, "400", "Bad Request")}},
 	{"push/400-empty", 1, Answer{Outcome: Unknown, Detail: because(400, "", "HTTP 400 with no body")}},
 	{"push/400-html", 1, Answer{Outcome: Unknown, Detail: because(400, "", "HTTP 400 with an HTML page")}},
 	{"push/400-soap", 1, Answer{Outcome: Unknown,
@@ -136,6 +137,8 @@ var expected = []struct {
 	{"push/500-fault-spike", 1, Answer{Outcome: Unknown, Detail: because(500, spikeCode, spike).throttled()}},
 	{"push/500-soap", 1, Answer{Outcome: Unknown, Detail: because(500, soapCode,
 		"Execution of ServiceCallout SC-SearchURL failed. Reason: ResponseCode 503 is treated as error")}},
+	{"push/500-acceptance", 1, Answer{Outcome: Unknown, Detail: because(500, "0", "HTTP 500 with no reason in its JSON")}},
+	{"push/502-500.001.1001", 1, Answer{Outcome: Unknown, Detail: because(502, "500.001.1001", "[MerchantValidate] - Wrong credentials")}},
 	{"push/500-empty", 1, Answer{Outcome: Unknown, Detail: because(500, "", "HTTP 500 with no body")}},
 	{"push/503-incapsula", 1, Answer{Outcome: Unknown, Detail: because(503, "", "HTTP 503 with "+incapsula)}},
 	{"push/503-html", 1, Answer{Outcome: Unknown, Detail: because(503, "", "HTTP 503 with an HTML page")}},
@@ -149,6 +152,10 @@ var expected = []struct {
 		Detail: because(200, "0", "")}},
 	{"pay/200-no-id", 1, Answer{Outcome: Unknown, Detail: because(200, "0", "Accept the service request successfully.")}},
 	{"pay/200-duplicate", 1, Answer{Outcome: Unknown, Duplicate: true, Detail: because(200, "1", "Duplicate OriginatorConversationID.")}},
+	{"pay/200-code-1", 1, Answer{Outcome: Unknown,
+		ConversationID: "AG_20261002_0100101f63k2m8q4w7zz", OriginatorConversationID: "0b6f5a1e-7c2d-4f83-9a40-3d5e8c1b7f26",
+		Detail: because(200, "1", "Rejected")}},
+	{"pay/500-acceptance", 1, Answer{Outcome: Unknown, Detail: because(500, "0", "HTTP 500 with no reason in its JSON")}},
 	{"pay/200-html", 1, Answer{Outcome: Unknown, Detail: because(200, "", "HTTP 200 with an HTML page")}},
 	{"pay/400.002.02-InitiatorName", 1, Answer{Outcome: Refused,
 		Detail: because(400, "400.002.02", "Bad Request - Invalid InitiatorName").setting("InitiatorName")}},
@@ -324,6 +331,29 @@ func TestTokenAnswer(t *testing.T) {
 				t.Errorf("Push: %q after %d requests", got.Outcome, s.posts())
 			}
 		})
+	}
+}
+
+// TestNamedField: a refusal names a field, which is a setting or the caller's own.
+func TestNamedField(t *testing.T) {
+	for _, e := range []struct {
+		field    string
+		settings call // the calls in which it is one
+	}{
+		{"BusinessShortCode", all}, {"Password", all}, {"CallBackURL", all}, {"ResultURL", all}, {"QueueTimeOutURL", all},
+		{"InitiatorName", all}, {"Initiator", all}, {"SecurityCredential", all},
+		{"TransactionType", push}, {"PartyB", push}, {"PartyA", pay | status},
+		{"Timestamp", 0}, {"PhoneNumber", 0}, {"Amount", 0}, {"AccountReference", 0}, {"TransactionDesc", 0}, {"Remarks", 0},
+		{"Occassion", 0}, {"Occasion", 0}, {"CommandID", 0}, {"CheckoutRequestID", 0}, {"OriginatorConversationID", 0},
+		{"OriginalConversationID", 0}, {"TransactionID", 0}, {"", 0},
+	} {
+		for _, to := range []call{push, query, pay, status} {
+			words := "Bad Request - Invalid " + e.field
+			got, _ := judge(to, response{status: 400, body: []byte(`{"errorCode":"400.002.02","errorMessage":"` + words + `"}`)}, nil)
+			if got.Outcome != Refused || got.Field != e.field || got.Credentials != (e.settings&to != 0) {
+				t.Errorf("%d, %s: %+v", to, words, got)
+			}
+		}
 	}
 }
 
