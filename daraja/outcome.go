@@ -42,7 +42,7 @@ type Detail struct {
 	// Credentials: Safaricom refuses what is configured here, which Field names, and
 	// not this one request.
 	Credentials bool
-	Hint        string // for an operator, where the keys are refused: the usual causes
+	Hint        string // for an operator, where keys or passkey are refused: the usual causes
 }
 
 const hintKeys = "usual causes: the product is not enabled for the app of these keys; " +
@@ -80,6 +80,8 @@ var rows = [...]row{
 		source: "portal MpesaExpressSimulate; RFC 9110, 15.5.2: the request was not applied"},
 	{calls: all, status: 4, shape: coded, code: "401.", outcome: NotSent, refresh: true, field: "ConsumerKey",
 		source: "osenco/osen-wc-mpesa#69: 401.003.01, its HTTP status untold"},
+	{calls: all, status: 4, shape: fault, code: "keymanagement.service.", outcome: NotSent, refresh: true, field: "ConsumerKey",
+		source: "integrators: Apigee's own codes for tokens and products, their HTTP status untold"},
 	{calls: all, status: 404, shape: coded, code: "404.001.03", outcome: NotSent, refresh: true, field: "ConsumerKey",
 		source: "portal MpesaExpressSimulate; safaricom/LNMOnlineAndroidSample#11: also a product that is missing"},
 	{calls: all, status: 400, shape: coded, code: "400.003.01", outcome: NotSent, refresh: true, field: "ConsumerKey",
@@ -91,8 +93,8 @@ var rows = [...]row{
 
 	{calls: all, status: 408, outcome: Unknown, source: "ours: who gave up waiting may have passed it on"},
 	{calls: all, status: 409, outcome: Unknown, source: "ours: a conflict may be with an earlier try"},
-	{calls: all, status: 4, shape: coded, code: "404.001.01", outcome: Refused, field: "BaseURL",
-		source: "portal MpesaExpressSimulate"},
+	{calls: all, status: 4, shape: coded, code: "404.", words: "resourcenotfound", outcome: Refused, field: "BaseURL",
+		source: "portal MpesaExpressSimulate 404.001.01, BusinessToCustomer 404.002.01, TransactionStatus 404.003.01"},
 	{calls: all, status: 4, shape: fault, words: "unabletoidentifyproxy", outcome: Refused, field: "BaseURL",
 		source: "safaricom/mpesa-node-library#30"},
 	{calls: all, status: 4, shape: coded, code: "4", outcome: Refused,
@@ -169,7 +171,7 @@ func judge(to call, got response, secrets []string) (a Answer, refused bool) {
 		}
 	}
 	switch {
-	case a.Outcome == NotSent && a.Credentials && a.Field != "BaseURL":
+	case a.Credentials && a.Field != "BaseURL":
 		a.Hint = hintKeys
 	case to == token && got.status/100 == 2 && (r.shape == page || r.shape == garbage): // a web site, not the API
 		a.Field, a.Credentials = "BaseURL", true

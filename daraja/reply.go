@@ -56,12 +56,11 @@ type reply struct {
 }
 
 // text is a JSON string without the space around it, or a number as it is
-// written. Anything else is empty.
+// written. Anything else leaves it as it is, empty.
 type text string
 
 // UnmarshalJSON never fails.
 func (t *text) UnmarshalJSON(b []byte) error {
-	*t = ""
 	switch {
 	case b[0] == '"':
 		var s string
@@ -81,7 +80,7 @@ func read(body []byte) reply {
 	switch start := bytes.TrimSpace(body); {
 	case len(start) == 0:
 		r.shape = empty
-	case err != nil && bytes.Contains(body, []byte("Incapsula")):
+	case bytes.Contains(body, []byte("Incapsula")):
 		r.shape = firewall
 	case start[0] == '<':
 		r.shape = page

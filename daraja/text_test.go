@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -37,7 +38,7 @@ func TestClean(t *testing.T) {
 		{"other digits", "for ٠٧١٢٣٤٥٦٧٨", "for …"},
 		{"URL", "Invalid CallBackURL https://x1.example/s/callback?id=1&sig=2", "Invalid CallBackURL …"},
 		{"URL without a scheme", "at x1.example/s/callback", "at …"},
-		{"URL escaped", "at https%3A%2F%2Fx1.example", "at …"},
+		{"URL escaped", "at https%3A%2F%2Fx.ke", "at …"},
 		{"URL with backslashes", `at https:\\x1.example`, "at …"},
 		{"URL without a path", "see WWW.example.com", "see …"},
 		{"tags", "<html><body onload='x'><b>No</b><br/>way</body></html>", "No way"},
@@ -149,6 +150,33 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 			s.token = all
 			check(t, newClient(s).Token(context.Background()))
 		})
+	}
+}
+
+// TestPasswordIsNotRepeated: not even one that looks like a word.
+func TestPasswordIsNotRepeated(t *testing.T) {
+	s := newSafaricom(t)
+	s.token = func(r request) []byte {
+		return respond(400, fmt.Sprintf(`{"errorCode":"400.008.01","errorMessage":"Not %s"}`, strings.TrimPrefix(r.authorization, "Basic ")))
+	}
+	words := New(s.url, Credentials{ConsumerKey: "aaaa", ConsumerSecret: "bbbb"}, single(), time.Now)
+	if got := words.Token(context.Background()); got.Reason != "Not …" {
+		t.Errorf("%+v", got)
+	}
+	s.token = nil
+	s.answer = func(r request) []byte {
+		return respond(400, fmt.Sprintf(`{"errorCode":"400.002.02","errorMessage":"Bad Request - %s"}`, received(t, r)["Password"]))
+	}
+	c := newClient(s)
+	c.credentials.Shortcode, c.credentials.Passkey = "60", "~"
+	password := "1"
+	for at := now; strings.ContainsAny(password, "0123456789/"); at = at.Add(time.Second) {
+		c.now = func() time.Time { return at }
+		_, password = c.password()
+	}
+	want := Answer{Outcome: Refused, Detail: because(400, "400.002.02", "Bad Request - …")}
+	if got := c.Push(context.Background(), pushRequest); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
