@@ -19,9 +19,11 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	function "openruntimes/handler"
+	"openruntimes/handler/appwrite"
+	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/parse"
+	"openruntimes/handler/settle"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +37,7 @@ func noEnvironment(string) string { return "" }
 
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	if err := run(context.Background(), &out, io.Discard, options{n: 500, atATime: 16, seed: 1}, function.Main, noEnvironment); err != nil {
+	if err := run(context.Background(), &out, io.Discard, options{n: 500, atATime: 16, seed: 1}, asItIs, noEnvironment); err != nil {
 		t.Error(err)
 	}
 	for _, pattern := range []string{
@@ -55,8 +57,14 @@ func TestRun(t *testing.T) {
 // removes every document of the run and no other.
 func TestRunAgainst(t *testing.T) {
 	const secret = "0123456789abcdef"
-	m := newMachine(t, function.Main)
-	t.Setenv("DARAJA_CALLBACK_SECRET", secret)
+	m := newMachine(t, func(_ serve, getenv func(string) string) serve {
+		return handler.New(func(name string) string {
+			if name == handler.CallbackSecret {
+				return secret
+			}
+			return getenv(name)
+		}).Serve
+	})
 	other := callback{path: "/" + secret + "/callback", body: `{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_other","ResultCode":1}}}`}
 	if reply := post(http.DefaultClient, m.FunctionURL, other); reply != "200" {
 		t.Fatal(reply)
@@ -125,7 +133,7 @@ func TestRunAgainst(t *testing.T) {
 	environment["APPWRITE_API_KEY"] = "wrong"
 	m.Logged()
 	err = run(context.Background(), io.Discard, io.Discard, o, nil, getenv)
-	if logs, _ := m.Logged(); err == nil || !strings.Contains(err.Error(), "answered 401") || len(logs) != 2 {
+	if logs, _ := m.Logged(); err == nil || !strings.Contains(err.Error(), ": 401 user_unauthorized") || len(logs) != 2 {
 		t.Errorf("with a wrong key: %v after %d callbacks, want 401 after 2", err, len(logs))
 	}
 }
@@ -133,8 +141,8 @@ func TestRunAgainst(t *testing.T) {
 // TestRunElsewhere looks for documents where the function does not store them. It
 // says so after two callbacks, without waiting.
 func TestRunElsewhere(t *testing.T) {
-	there := newMachine(t, function.Main)
-	here := newMachine(t, function.Main)
+	there := newMachine(t, asItIs)
+	here := newMachine(t, asItIs)
 	environment := map[string]string{"APPWRITE_ENDPOINT": there.AppwriteURL}
 	o := options{n: 200, atATime: 8, seed: 2, url: here.FunctionURL, wait: 20 * time.Millisecond}
 	err := run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
@@ -208,9 +216,11 @@ func TestArguments(t *testing.T) {
 
 // TestRunRefused has a function that stores documents but answers 503.
 func TestRunRefused(t *testing.T) {
-	main := func(ctx openruntimes.Context) openruntimes.Response {
-		function.Main(ctx)
-		return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
+	main := func(f serve, _ func(string) string) serve {
+		return func(ctx openruntimes.Context) openruntimes.Response {
+			f(ctx)
+			return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
+		}
 	}
 	err := run(context.Background(), io.Discard, io.Discard, options{n: 20, atATime: 4, seed: 5}, main, noEnvironment)
 	if err == nil || err.Error() != "20 of 20 callbacks were not answered 200" {
@@ -222,14 +232,19 @@ func TestRunRefused(t *testing.T) {
 // once the callback has come back from the queue.
 func TestRunWaits(t *testing.T) {
 	var calls atomic.Int32
-	main := func(ctx openruntimes.Context) openruntimes.Response {
-		if calls.Add(1) == 50 {
-			os.Unsetenv("DARAJA_COLLECTION_ID")
-			os.Unsetenv("DARAJA_B2C_COLLECTION_ID")
-			defer os.Setenv("DARAJA_COLLECTION_ID", "payments")
-			defer os.Setenv("DARAJA_B2C_COLLECTION_ID", "disbursements")
+	main := func(f serve, getenv func(string) string) serve {
+		withoutCollections := handler.New(func(name string) string {
+			if strings.HasSuffix(name, "COLLECTION_ID") {
+				return ""
+			}
+			return getenv(name)
+		})
+		return func(ctx openruntimes.Context) openruntimes.Response {
+			if calls.Add(1) == 50 {
+				return withoutCollections.Serve(ctx)
+			}
+			return f(ctx)
 		}
-		return function.Main(ctx)
 	}
 	if err := run(context.Background(), io.Discard, io.Discard, options{n: 100, atATime: 1, seed: 4}, main, noEnvironment); err != nil {
 		t.Error(err)
@@ -239,7 +254,7 @@ func TestRunWaits(t *testing.T) {
 	}
 }
 
-func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Response) *fakeappwrite.Machine {
+func newMachine(t *testing.T, main wrap) *fakeappwrite.Machine {
 	m, err := startMachine(main)
 	if err != nil {
 		t.Fatal(err)
@@ -248,56 +263,65 @@ func newMachine(t *testing.T, main func(openruntimes.Context) openruntimes.Respo
 	return m
 }
 
+// misbehaving serves with the function at hand.
+func misbehaving(main func(serve, openruntimes.Context) openruntimes.Response) wrap {
+	return func(f serve, _ func(string) string) serve {
+		return func(ctx openruntimes.Context) openruntimes.Response { return main(f, ctx) }
+	}
+}
+
 // TestRunNotices has functions that mistreat one of 200 callbacks.
 func TestRunNotices(t *testing.T) {
 	acknowledge := openruntimes.Response{StatusCode: 200, Body: []byte("Accepted")}
 	var once atomic.Int32
 	tests := map[string]struct {
-		main func(openruntimes.Context) openruntimes.Response
+		main wrap
 		want string
 	}{
-		"acknowledged and not stored": {func(ctx openruntimes.Context) openruntimes.Response {
+		"acknowledged and not stored": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if once.Add(1) == 100 {
 				return acknowledge
 			}
-			return function.Main(ctx)
-		}, "1 were accepted and lost, 0 refused, 0 have several documents, 0 a wrong one"},
-		"a second document": {func(ctx openruntimes.Context) openruntimes.Response {
-			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
-				storeBeside(ctx)
+			return f(ctx)
+		}), "1 were accepted and lost, 0 refused, 0 have several documents, 0 a wrong one"},
+		"a second document": {func(f serve, getenv func(string) string) serve {
+			return func(ctx openruntimes.Context) openruntimes.Response {
+				if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
+					storeBeside(ctx, getenv("APPWRITE_FUNCTION_API_ENDPOINT"))
+				}
+				return f(ctx)
 			}
-			return function.Main(ctx)
 		}, "0 were accepted and lost, 0 refused, 1 have several documents, 0 a wrong one"},
-		"another status": {func(ctx openruntimes.Context) openruntimes.Response {
+		"another status": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if ctx.Req.Path == "/callback" && once.Add(1) == 100 {
 				ctx.Req.SetBodyBinary(regexp.MustCompile(`"ResultCode":[^,]+`).ReplaceAll(ctx.Req.BodyBinary(), []byte(`"ResultCode":4999`)))
 			}
-			return function.Main(ctx)
-		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
-		"another receipt": {func(ctx openruntimes.Context) openruntimes.Response {
+			return f(ctx)
+		}), "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
+		"another receipt": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if receipt := []byte(`"LDT`); bytes.Contains(ctx.Req.BodyBinary(), receipt) && strings.Contains(ctx.Req.BodyText(), `"ResultCode":0,`) && once.Add(1) == 10 {
 				ctx.Req.SetBodyBinary(bytes.ReplaceAll(ctx.Req.BodyBinary(), receipt, []byte(`"LDU`)))
 			}
-			return function.Main(ctx)
-		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
-		"another amount": {func(ctx openruntimes.Context) openruntimes.Response {
+			return f(ctx)
+		}), "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
+		"another amount": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if amount := regexp.MustCompile(`"Amount","Value":`); amount.Match(ctx.Req.BodyBinary()) && once.Add(1) == 10 {
 				ctx.Req.SetBodyBinary(amount.ReplaceAll(ctx.Req.BodyBinary(), []byte(`"Amount","Value":1`)))
 			}
-			return function.Main(ctx)
-		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
-		"another reader": {func(ctx openruntimes.Context) openruntimes.Response {
+			return f(ctx)
+		}), "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
+		"another reader": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if once.Add(1) == 100 {
 				ctx.Req.Query["uid"] = "somebody"
 			}
-			return function.Main(ctx)
-		}, "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
-		"refused": {func(ctx openruntimes.Context) openruntimes.Response {
+			return f(ctx)
+		}), "0 were accepted and lost, 0 refused, 0 have several documents, 1 a wrong one"},
+		"refused": {misbehaving(func(f serve, ctx openruntimes.Context) openruntimes.Response {
 			if once.Add(1) == 100 {
 				return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
 			}
-			return function.Main(ctx)
-		}, "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one (in project standin at "},
+			return f(ctx)
+		}), "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one (in project standin at "},
 	}
 	for name, tt := range tests {
 		once.Store(0)
@@ -309,24 +333,21 @@ func TestRunNotices(t *testing.T) {
 }
 
 // storeBeside stores a payment under another id.
-func storeBeside(ctx openruntimes.Context) {
+func storeBeside(ctx openruntimes.Context, endpoint string) {
 	v, err := parse.STK(ctx.Req.BodyBinary())
 	if err != nil {
 		panic(err)
 	}
-	document := `{"documentId":"unique()","data":{"checkoutRequestId":"` + v.ID + `","status":"FAILED","resultCode":1,"settledAt":"2026-11-23T11:00:00.000Z"}}`
-	req, err := http.NewRequest(http.MethodPost, os.Getenv("APPWRITE_FUNCTION_API_ENDPOINT")+"/databases/daraja/collections/payments/documents", strings.NewReader(document))
-	if err != nil {
+	store := appwrite.Documents{
+		Client: &appwrite.Client{Endpoint: endpoint, ProjectID: fakeappwrite.ProjectID, Key: ctx.Req.Headers["x-appwrite-key"],
+			Transport: appwrite.NewTransport()},
+		Database: "daraja", Payments: "payments",
+	}
+	beside := settle.New(v, "", time.Now())
+	beside.DocumentID = "beside-" + v.ID[len(v.ID)-9:]
+	if err := store.Create(context.Background(), &beside); err != nil {
 		panic(err)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
-	req.Header.Set("X-Appwrite-Key", ctx.Req.Headers["x-appwrite-key"])
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil || resp.StatusCode != 201 {
-		panic("the second document was not stored")
-	}
-	resp.Body.Close()
 }
 
 func TestBest(t *testing.T) {
@@ -451,7 +472,7 @@ func TestCall(t *testing.T) {
 		{"GET", "/busy", 2, false}, {"GET", "/dead", 3, true},
 	} {
 		calls.Store(0)
-		_, err := target{endpoint: api.URL}.call(tt.method, tt.path)
+		_, err := target{endpoint: api.URL, transport: appwrite.NewTransport()}.call(tt.method, tt.path)
 		if (err != nil) != tt.fails || calls.Load() != tt.calls {
 			t.Errorf("%s %s: %v after %d calls, want %d", tt.method, tt.path, err, calls.Load(), tt.calls)
 		}
@@ -526,7 +547,7 @@ func TestProgress(t *testing.T) {
 			for i := range 51 {
 				transactions[strconv.Itoa(i)] = &transaction{}
 			}
-			if _, err := (target{endpoint: url}).verify(progress, expected{"checkoutRequestId": transactions}); err != nil {
+			if _, err := (target{endpoint: url, transport: appwrite.NewTransport()}).verify(progress, expected{"checkoutRequestId": transactions}); err != nil {
 				t.Error(err)
 			}
 		}},

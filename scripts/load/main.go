@@ -21,7 +21,8 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	function "openruntimes/handler"
+	"openruntimes/handler/appwrite"
+	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 )
 
@@ -95,7 +96,7 @@ func command(ctx context.Context, arguments []string, out, errOut io.Writer) int
 		fmt.Fprintf(errOut, "load: %v\n\n%s", err, usage)
 		return 2
 	}
-	if err := run(ctx, out, errOut, o, function.Main, os.Getenv); err != nil {
+	if err := run(ctx, out, errOut, o, asItIs, os.Getenv); err != nil {
 		fmt.Fprintln(errOut, "load:", err)
 		return 1
 	}
@@ -141,7 +142,7 @@ func (o *options) flags() *flag.FlagSet {
 
 // run posts callbacks, prints figures, and returns an error if a document is missing
 // or wrong. It starts main if o names no function.
-func run(ctx context.Context, out, progress io.Writer, o options, main func(openruntimes.Context) openruntimes.Response, getenv func(string) string) error {
+func run(ctx context.Context, out, progress io.Writer, o options, main wrap, getenv func(string) string) error {
 	t := newTarget(o.url, getenv)
 	pass := func() { time.Sleep(min(o.wait, 5*time.Second)) } // the queue takes minutes
 	if o.url == "" {
@@ -263,6 +264,7 @@ func newTarget(function string, getenv func(string) string) target {
 			"checkoutRequestId":        get("DARAJA_COLLECTION_ID", "payments"),
 			"originatorConversationId": get("DARAJA_B2C_COLLECTION_ID", "disbursements"),
 		},
+		transport: appwrite.NewTransport(),
 	}
 }
 
@@ -271,21 +273,29 @@ func (t target) place() string {
 	return fmt.Sprintf("project %s at %s, database %s", t.project, t.endpoint, t.database)
 }
 
+// serve is the function's own signature.
+type serve func(openruntimes.Context) openruntimes.Response
+
+// wrap returns what serves in the function's place, given the function and its
+// settings. Tests have functions that misbehave.
+type wrap func(f serve, getenv func(string) string) serve
+
+func asItIs(f serve, _ func(string) string) serve { return f }
+
 // startMachine serves the function and a stand-in for Appwrite on loopback.
-func startMachine(main func(openruntimes.Context) openruntimes.Response) (*fakeappwrite.Machine, error) {
+func startMachine(wrapped wrap) (*fakeappwrite.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, main, 0, 0)
+	var main serve
+	m, err := fakeappwrite.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return main(ctx) }, 0, 0)
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range m.Environment() {
-		if err := os.Setenv(name, value); err != nil {
-			return nil, err
-		}
-	}
+	environment := m.Environment()
+	getenv := func(name string) string { return environment[name] }
+	main = wrapped(handler.New(getenv).Serve, getenv)
 	return m, nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"openruntimes/handler/appwrite"
 	"openruntimes/handler/parse"
 )
 
@@ -18,6 +20,7 @@ import (
 type target struct {
 	function, endpoint, project, key, database string
 	collections                                map[string]string // by the attribute that holds the transaction's id
+	transport                                  *http.Transport
 }
 
 // expected holds the transactions, by id attribute and id.
@@ -198,40 +201,22 @@ func (t target) path(attribute string) string {
 	return "/databases/" + url.PathEscape(t.database) + "/collections/" + url.PathEscape(t.collections[attribute]) + "/documents"
 }
 
-// call makes one call of Appwrite's API and returns the answer. It tries three times,
-// since one failed call would leave the documents of the whole run behind.
+// call makes one call of Appwrite's API and returns the answer. It tries three times
+// what passes by itself, since one failed call would leave the documents of the whole
+// run behind. What is not there needs no removing.
 func (t target) call(method, path string) (body []byte, err error) {
+	client := &appwrite.Client{Endpoint: t.endpoint, ProjectID: t.project, Key: t.key, Transport: t.transport}
 	for try := range 3 {
 		time.Sleep(time.Duration(try) * 300 * time.Millisecond)
-		var status int
-		if body, status, err = t.once(method, path); err == nil && (status < 300 || method == http.MethodDelete && status == http.StatusNotFound) {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		body, err = client.Call(ctx, method+" of documents at "+t.endpoint, method, path, nil)
+		cancel()
+		switch {
+		case err == nil || method == http.MethodDelete && appwrite.Status(err) == http.StatusNotFound:
 			return body, nil
-		}
-		if err == nil {
-			err = fmt.Errorf("%s of documents at %s: answered %d: %.200s", method, t.endpoint, status, body)
-		}
-		if status >= 300 && status < 500 && status != http.StatusTooManyRequests {
-			break
+		case appwrite.Classify(err) == appwrite.Permanent:
+			return nil, err
 		}
 	}
 	return nil, err
-}
-
-func (t target) once(method, path string) (body []byte, status int, err error) {
-	req, err := http.NewRequest(method, t.endpoint+path, nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	req.Header.Set("X-Appwrite-Response-Format", "1.8.0")
-	req.Header.Set("X-Appwrite-Project", t.project)
-	req.Header.Set("X-Appwrite-Key", t.key)
-	// Following a redirect would send the key to another server.
-	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(resp.Body)
-	return body, resp.StatusCode, err
 }

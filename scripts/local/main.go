@@ -16,7 +16,9 @@ import (
 	"syscall"
 	"time"
 
-	function "openruntimes/handler"
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 )
 
@@ -148,14 +150,11 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, function.Main, o.appwritePort, o.port)
+	m, err := startMachine(schema, o.appwritePort, o.port, os.Getenv)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if err := configure(m); err != nil {
-		return err
-	}
 	fmt.Fprintf(out, "Appwrite stand-in  %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
 	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
@@ -176,30 +175,31 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	return nil
 }
 
-// configure sets the environment variables that the platform and the function's
-// settings would set. Two of them are the user's to choose. The ids are not: the
-// stand-in has the database and the collections that appwrite.json names.
-func configure(m *fakeappwrite.Machine) error {
+// startMachine serves Appwrite and the function. Two of the function's settings are the
+// user's to choose. The ids are not: the stand-in has the database and the collections
+// that appwrite.json names.
+func startMachine(schema []byte, appwritePort, port int, getenv func(string) string) (*fakeappwrite.Machine, error) {
+	var f *handler.Function
+	m, err := fakeappwrite.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, appwritePort, port)
+	if err != nil {
+		return nil, err
+	}
 	environment := m.Environment()
 	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
-		if given := os.Getenv(name); given != "" && given != environment[name] {
-			return fmt.Errorf("%s is %q, but here it is %q, as in appwrite.json: unset it", name, given, environment[name])
+		if given := getenv(name); given != "" && given != environment[name] {
+			m.Close()
+			return nil, fmt.Errorf("%s is %q, but here it is %q, as in appwrite.json: unset it", name, given, environment[name])
 		}
 	}
-	for _, name := range []string{"DARAJA_CALLBACK_SECRET", "DARAJA_ANONYMOUS_READ"} {
-		environment[name] = os.Getenv(name)
+	for _, name := range []string{handler.CallbackSecret, "DARAJA_ANONYMOUS_READ"} {
+		environment[name] = getenv(name)
 	}
-	for name, value := range environment {
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
+	f = handler.New(func(name string) string { return environment[name] })
+	if problems := f.Problems(); len(problems) > 0 {
+		m.Close()
+		return nil, errors.New(strings.Join(problems, "; "))
 	}
-	// The function itself knows what is malformed, and logs it.
-	status, _, err := send(m.FunctionURL, "GET", "/health", "")
-	if _, errorLog := m.Logged(); err == nil && status != 200 {
-		return errors.New(strings.Join(errorLog, "\n"))
-	}
-	return err
+	return m, nil
 }
 
 // instead says so if the address has another port than the one that was asked for.

@@ -17,7 +17,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	function "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 )
 
@@ -54,14 +53,11 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, function.Main, 0, 0)
+	m, err := startMachine(schema, 0, 0, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	if err := configure(m); err != nil {
-		t.Fatal(err)
-	}
 	return newStage(out, m)
 }
 
@@ -367,7 +363,7 @@ func TestOutage(t *testing.T) {
 	}
 	printed := out.String()
 	for _, pattern := range []string{
-		`(?m)^stk/paid-2541            200   \d+ \w{3} \d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d, \d+ \w{3} \d\d:\d\d$`,
+		`(?m)^stk/paid-2541            200   \d+ \w{3} \d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d$`,
 		`(?m)^stk/no-id                400   Body.stkCallback.CheckoutRequestID: missing$`,
 		`(?m)^The database is back. The stand-in's clock is moved on to \d+ \w{3} \d\d:\d\d,$`,
 		`(?m)^payments +SUCCESS    UCU1VRL1BC      50  amina$`,

@@ -62,8 +62,8 @@ func TestEventBody(t *testing.T) {
 			if at := now.Truncate(time.Second); v.Status == parse.Success && !v.At.Equal(at) {
 				t.Errorf("paid at %s, want %s", v.At, at)
 			}
-			if v.Note != "" {
-				t.Errorf("the function would log %q", v.Note)
+			if v.Warning != "" {
+				t.Errorf("the function would log %q", v.Warning)
 			}
 			if other := verdict(""); other.ID == v.ID {
 				t.Errorf("two bodies have the id %s", v.ID)
