@@ -301,4 +301,21 @@ func TestSettleErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("create of a second payment", func(t *testing.T) {
+		m := newMemory(said(parse.Success, 0, "OTHER", 100))
+		m.before = func(call string) error {
+			if call == "create" && len(m.calls) > 1 {
+				return broken
+			}
+			return nil
+		}
+		d := payment()
+		result, err := Settle(context.Background(), m, &d)
+		if !errors.Is(err, broken) {
+			t.Errorf("Settle = %v, want the error of create", err)
+		}
+		if result != (Result{}) {
+			t.Errorf("Settle = %+v beside an error: the payment is not stored", result)
+		}
+	})
 }
