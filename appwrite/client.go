@@ -47,35 +47,38 @@ func (c *Client) Calls() int { return int(c.calls.Load()) }
 // escaped already, and may have a query; params are sent as JSON, but not with a GET.
 // The name of the call is for the text of its error, which is a *Failure.
 func (c *Client) Call(ctx context.Context, name, method, path string, params map[string]any) ([]byte, error) {
-	result, err := c.call(ctx, name, method, path, nil, params)
-	if body, isJSON := result.(string); isJSON {
-		return []byte(body), err
+	resp, err := c.call(ctx, name, method, path, nil, params)
+	if err != nil {
+		return nil, err
 	}
-	body, _ := result.([]byte)
-	return body, err
+	if body, isJSON := resp.Result.(string); isJSON {
+		return []byte(body), nil
+	}
+	body, _ := resp.Result.([]byte)
+	return body, nil
 }
 
 // document makes one call that answers a document or an execution, and returns it
 // undecoded.
 func (c *Client) document(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
-	result, err := c.call(ctx, name, method, path, headers, params)
+	resp, err := c.call(ctx, name, method, path, headers, params)
 	if err != nil {
 		return "", err
 	}
 	// The SDK takes a proxy's page for a success.
-	body, isJSON := result.(string)
+	body, isJSON := resp.Result.(string)
 	var named struct {
 		ID string `json:"$id"`
 	}
 	if !isJSON || json.Unmarshal([]byte(body), &named) != nil || named.ID == "" {
-		return "", &Failure{Call: name, Status: http.StatusOK, cause: "no document in the answer"}
+		return "", &Failure{Call: name, Status: resp.StatusCode, cause: "no document in the answer"}
 	}
 	return body, nil
 }
 
-// call makes one call. The result is a string if the answer says that it is JSON, else
-// a []byte.
-func (c *Client) call(ctx context.Context, name, method, path string, headers, params map[string]any) (any, error) {
+// call makes one call. The result in the answer is a string if that says that it is
+// JSON, else a []byte.
+func (c *Client) call(ctx context.Context, name, method, path string, headers, params map[string]any) (*client.ClientResponse, error) {
 	if c.Timeout != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = c.Timeout(ctx)
@@ -111,7 +114,7 @@ func (c *Client) call(ctx context.Context, name, method, path string, headers, p
 	if resp.StatusCode >= 300 { // which the SDK takes for a success
 		return nil, &Failure{Call: name, Status: resp.StatusCode, cause: "redirected: is the endpoint right?"}
 	}
-	return resp.Result, nil
+	return resp, nil
 }
 
 // withContext gives each request of the SDK a context, and so a deadline: the SDK's

@@ -101,15 +101,15 @@ func (d *Document) Attributes() Attributes {
 	return data
 }
 
-// verdict reads attributes back. An absent code is parse.NoCode.
-func (a Attributes) verdict() (parse.Verdict, error) {
-	v := parse.Verdict{Kind: parse.Payment, ID: a.CheckoutRequestID, Status: a.Status, Code: parse.NoCode,
+// verdict reads the attributes of that kind back. An absent code is parse.NoCode.
+func (a Attributes) verdict(kind parse.Kind) (parse.Verdict, error) {
+	v := parse.Verdict{Kind: kind, ID: a.CheckoutRequestID, Status: a.Status, Code: parse.NoCode,
 		Receipt: value(a.Receipt), Amount: value(a.Amount), Reason: value(a.FailureReason)}
+	if kind == parse.Disbursement {
+		v.ID = a.OriginatorConversationID
+	}
 	if a.ResultCode != nil {
 		v.Code = *a.ResultCode
-	}
-	if a.OriginatorConversationID != "" {
-		v.Kind, v.ID = parse.Disbursement, a.OriginatorConversationID
 	}
 	if a.B2CAttributes != nil {
 		v.Conversation = value(a.ConversationID)
@@ -136,8 +136,7 @@ func Decode(kind parse.Kind, body []byte) (Document, error) {
 	if stored.ID == "" || stored.UpdatedAt == "" {
 		return Document{}, errors.New("no document")
 	}
-	v, _ := stored.verdict() // a time of another form is somebody else's
-	v.Kind = kind
+	v, _ := stored.verdict(kind) // a time of another form is somebody else's
 	return Document{Verdict: v, DocumentID: stored.ID, UpdatedAt: stored.UpdatedAt}, nil
 }
 

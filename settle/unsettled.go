@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"openruntimes/handler/parse"
 )
 
 // Mark begins an error-log line that holds a document which could not be stored.
@@ -48,7 +50,11 @@ func ParseUnsettled(line, anonymousRead string, now time.Time) (Document, error)
 	if !marked || json.Unmarshal([]byte(rest), &u) != nil {
 		return Document{}, ErrNotUnsettled
 	}
-	v, err := u.Data.verdict()
+	kind := parse.Payment
+	if u.Data.OriginatorConversationID != "" {
+		kind = parse.Disbursement
+	}
+	v, err := u.Data.verdict(kind)
 	if err != nil {
 		return Document{}, ErrNotUnsettled
 	}

@@ -1,0 +1,44 @@
+package testbed
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// A call that hangs ends by its deadline. In tests no deadline passes by itself: a
+// server that hangs says so, and the call on its connection ends at once, as it would
+// after its time. So nothing waits, and a slow machine fails no test.
+
+// hangUps has what ends the call that is under way on a connection, by the addresses of
+// both its ends.
+var hangUps sync.Map
+
+// UntilHung takes the place of [context.WithTimeout] around one call. Its context ends
+// with [context.DeadlineExceeded] when the server hangs.
+func UntilHung(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	onConnection := func(c httptrace.GotConnInfo) { hangUps.Store(ends(c.Conn.LocalAddr(), c.Conn.RemoteAddr()), cancel) }
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: onConnection}), func() { cancel(context.Canceled) }
+}
+
+// Hang is a server that never answers.
+func Hang(_ http.ResponseWriter, r *http.Request) {
+	hangUp(r.RemoteAddr + " " + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+	<-r.Context().Done()
+}
+
+// HangUp ends the call on that connection, of which this is the server's end, as its
+// deadline would.
+func HangUp(c net.Conn) { hangUp(ends(c.RemoteAddr(), c.LocalAddr())) }
+
+func hangUp(connection string) {
+	if cancel, found := hangUps.Load(connection); found {
+		cancel.(context.CancelCauseFunc)(context.DeadlineExceeded)
+	}
+}
+
+func ends(client, server net.Addr) string { return client.String() + " " + server.String() }
