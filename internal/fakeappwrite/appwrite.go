@@ -28,6 +28,11 @@ import (
 // ProjectID is the one project that an [Appwrite] has.
 const ProjectID = "standin"
 
+// consoleProject is the project that every server has, the console's own. Whoever
+// logs in there is one of the server's people; no API key of another project
+// counts (401 user_unauthorized on 1.9.6). The CLI asks it for the version.
+const consoleProject = "console"
+
 // Versions are the releases that the stand-in was compared with, oldest first.
 var Versions = [...]string{"1.8.1", "1.9.0", "1.9.6"}
 
@@ -568,7 +573,14 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 	if project == "" {
 		return caller{}, a.noProject(key)
 	}
-	if project != ProjectID {
+	switch {
+	case project == consoleProject && key != "":
+		return caller{}, unauthorized("The current user is not authorized to perform the requested action.")
+	case project == consoleProject && !slices.Contains(scopes, "public"):
+		return caller{}, missingScope("User (role: guests)", scopes)
+	case project == consoleProject:
+		return caller{}, nil
+	case project != ProjectID:
 		return caller{}, a.notFound("project", project)
 	}
 	a.mu.Lock()

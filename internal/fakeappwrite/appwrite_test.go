@@ -918,3 +918,29 @@ func BenchmarkCreate(b *testing.B) {
 		a.ServeHTTP(httptest.NewRecorder(), newRequest("POST", "/documents", `{"documentId":"unique()","data":`+paid+`}`))
 	}
 }
+
+// TestConsoleProject: every server has the project console, where a guest may ask
+// for the version, and no API key counts.
+func TestConsoleProject(t *testing.T) {
+	for _, test := range []struct {
+		name, path, key string
+		status          int
+		kind            string
+	}{
+		{"version", "/v1/health/version", "", 200, ""},
+		{"version with a key", "/v1/health/version", "standard_all", 401, "user_unauthorized"},
+		{"variables", "/v1/console/variables", "", 401, "general_unauthorized_scope"},
+		{"documents", "/v1/databases/daraja/collections/payments/documents", "", 401, "general_unauthorized_scope"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", test.path, nil)
+			r.Header.Set("X-Appwrite-Project", "console")
+			r.Header.Set("X-Appwrite-Key", test.key)
+			status, body := serve(t, newAppwrite(t), r)
+			kind, _ := body["type"].(string)
+			if status != test.status || kind != test.kind {
+				t.Errorf("%d %s, want %d %s", status, kind, test.status, test.kind)
+			}
+		})
+	}
+}
