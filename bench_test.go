@@ -12,7 +12,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakeruntime"
 )
 
 // BenchmarkDelivery is one paid callback, 64 of them at a time, in two ways:
@@ -35,7 +35,7 @@ func BenchmarkDelivery(b *testing.B) {
 			main function
 		}{{"floor", api.floor}, {"main", Main}} {
 			b.Run("served/api="+late.String()+"/by="+f.name, func(b *testing.B) {
-				server := httptest.NewServer(&fakeappwrite.Runtime{Main: f.main, Key: "key", Logs: func(string, string) {}})
+				server := httptest.NewServer(&fakeruntime.Runtime{Main: f.main, Key: "key", Logs: func(string, string) {}})
 				defer server.Close()
 				run(b, func() int { return post(api.client, server.URL, api.callback) })
 			})

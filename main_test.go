@@ -16,13 +16,14 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // world is the function behind the runtime's surface, and an Appwrite for it.
 type world struct {
-	*fakeappwrite.Machine
+	*testbed.Machine
 	t testing.TB
 }
 
@@ -33,7 +34,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, Main, 0, 0)
+	m, err := testbed.NewMachine(schema, Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +100,7 @@ func target(name string) string {
 }
 
 // stored returns all documents, payments first.
-func (w *world) stored() []fakeappwrite.Document {
-	return append(w.Appwrite.Documents("daraja", "payments"), w.Appwrite.Documents("daraja", "disbursements")...)
-}
+func (w *world) stored() []fakeappwrite.Document { return w.Stored() }
 
 // document returns the only document that there is.
 func (w *world) document() fakeappwrite.Document {
@@ -114,14 +113,7 @@ func (w *world) document() fakeappwrite.Document {
 }
 
 // operations names the calls of the API since the last time.
-func (w *world) operations() string {
-	var names []string
-	for _, call := range w.Appwrite.Calls() {
-		names = append(names, call.Operation)
-	}
-	w.Appwrite.Reset()
-	return strings.Join(names, " ")
-}
+func (w *world) operations() string { return w.Operations() }
 
 const (
 	acceptedBody = `{"ResultCode":0,"ResultDesc":"Accepted"}`

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
 
@@ -207,7 +207,7 @@ func TestCachedRow(t *testing.T) {
 			w := newWorld(t)
 			w.SetVersion(version)
 			w.Appwrite.CachedRow = true
-			store := &appwrite{config: &w.config, key: fakeappwrite.FunctionKey}
+			store := &appwrite{config: &w.config, key: testbed.FunctionKey}
 			ctx := context.Background()
 			if err := store.create(ctx, said(parse.Timeout, 1037, "", 0)); err != nil {
 				t.Fatal(err)

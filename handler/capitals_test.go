@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // The ids of two transactions that differ in capitals alone.
@@ -148,7 +149,7 @@ func (w *world) remove(id string) {
 		return
 	}
 	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
-	req.Header.Set("X-Appwrite-Key", fakeappwrite.FunctionKey)
+	req.Header.Set("X-Appwrite-Key", testbed.FunctionKey)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Error(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // fault is one way in which the API can fail.
@@ -160,7 +161,7 @@ func checkQueued(t *testing.T, waiting int, errors []string, operation string, f
 	if !strings.Contains(errors[0], fmt.Sprintf("because=%q", f.class)) || !strings.Contains(errors[0], `error="`+operation+": ") || !strings.Contains(errors[0], f.log) {
 		t.Errorf("error log = %q, want the call, %q and %q", errors[0], f.class, f.log)
 	}
-	for _, secret := range []string{"http://", "/databases", "ws_CO_1", "AMINA", fakeappwrite.FunctionKey, "254700000001"} {
+	for _, secret := range []string{"http://", "/databases", "ws_CO_1", "AMINA", testbed.FunctionKey, "254700000001"} {
 		if strings.Contains(errors[0], secret) {
 			t.Errorf("error log = %q, which holds %q", errors[0], secret)
 		}
@@ -578,7 +579,7 @@ func TestForgedKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, err := http.NewRequest("POST", w.AppwriteURL+"/functions/"+fakeappwrite.FunctionID+"/executions", bytes.NewReader(execution))
+		req, err := http.NewRequest("POST", w.AppwriteURL+"/functions/"+testbed.FunctionID+"/executions", bytes.NewReader(execution))
 		if err != nil {
 			t.Fatal(err)
 		}

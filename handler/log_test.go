@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // numbers are the payers' and payees' in testdata, in whole or in their last nine
@@ -52,7 +52,7 @@ func unfit(w *world, line string, names []string) string {
 			return "a name"
 		}
 	}
-	for _, secret := range append(w.config.Secrets, fakeappwrite.FunctionKey, "127.0.0.1", "/databases/", "user:") {
+	for _, secret := range append(w.config.Secrets, testbed.FunctionKey, "127.0.0.1", "/databases/", "user:") {
 		if len(secret) > 4 && strings.Contains(line, secret) {
 			return "a secret, a URL or a user"
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // TestReplay: what is replayed from the log is the document that would have been
@@ -35,11 +36,11 @@ func TestReplay(t *testing.T) {
 		deliver(later, target+"&attempt=25", string(body)) // the last one
 		later.Appwrite.Heal()
 		_, errors := later.Logged()
-		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "created" || err != nil {
+		if _, did, err := later.config.Replay(testbed.FunctionKey, errors[0]); did != "created" || err != nil {
 			t.Errorf("%s: Replay(%s) = %s, %v, want created", file, errors[0], did, err)
 			continue
 		}
-		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "duplicate" || err != nil {
+		if _, did, err := later.config.Replay(testbed.FunctionKey, errors[0]); did != "duplicate" || err != nil {
 			t.Errorf("%s: Replay once more = %s, %v, want duplicate", file, did, err)
 		}
 		got, want := later.stored()[0], direct.stored()[0]
@@ -72,7 +73,7 @@ func TestReplayReader(t *testing.T) {
 		w.post("/callback?uid="+uid, payload(t, "stk/paid"))
 		w.Appwrite.Heal()
 		_, errors := w.Logged()
-		if _, _, err := w.config.Replay(fakeappwrite.FunctionKey, errors[0]); err != nil {
+		if _, _, err := w.config.Replay(testbed.FunctionKey, errors[0]); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.stored()[0].Permissions; len(got) != 1 || got[0] != want {
@@ -104,14 +105,14 @@ func TestReplayRefused(t *testing.T) {
 		line(func(m map[string]any) { m["data"].(map[string]any)["status"] = "PAID" }),
 		line(func(m map[string]any) { m["data"].(map[string]any)["checkoutRequestId"] = "" }),
 	} {
-		if _, did, err := w.config.Replay(fakeappwrite.FunctionKey, l); !errors.Is(err, ErrNotUnsettled) || did != "" {
+		if _, did, err := w.config.Replay(testbed.FunctionKey, l); !errors.Is(err, ErrNotUnsettled) || did != "" {
 			t.Errorf("Replay(%q) = %q, %v, want %v", l, did, err, ErrNotUnsettled)
 		}
 	}
 	if w.operations() != "" {
 		t.Error("the API was called for lines that are none")
 	}
-	if id, did, err := w.config.Replay(fakeappwrite.FunctionKey, line(func(map[string]any) {})); id != "*********" || did != "created" || err != nil {
+	if id, did, err := w.config.Replay(testbed.FunctionKey, line(func(map[string]any) {})); id != "*********" || did != "created" || err != nil {
 		t.Errorf("Replay = %s, %s, %v, want created", id, did, err)
 	}
 }

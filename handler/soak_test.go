@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 var (
@@ -130,7 +131,7 @@ func (s *soak) replay() {
 		if !strings.HasPrefix(line, unsettledMark) {
 			continue
 		}
-		if _, _, err := s.config.Replay(fakeappwrite.FunctionKey, line); err != nil {
+		if _, _, err := s.config.Replay(testbed.FunctionKey, line); err != nil {
 			s.t.Errorf("%s: %v", line, err)
 		}
 	}

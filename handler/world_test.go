@@ -13,6 +13,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // TestMain lets more tests run at once than there are processors: they wait for
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 // world is the function and what stands around it. Its clock runs short, so that
 // tests need not wait for what takes seconds in earnest.
 type world struct {
-	*fakeappwrite.Machine
+	*testbed.Machine
 	t      testing.TB
 	config Config // what each request is served with
 }
@@ -52,7 +53,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w := &world{t: t}
 	serve := func(ctx openruntimes.Context) openruntimes.Response { return w.config.Serve(ctx) }
-	if w.Machine, err = fakeappwrite.NewMachine(schema, serve, 0, 0); err != nil {
+	if w.Machine, err = testbed.NewMachine(schema, serve, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -135,9 +136,7 @@ func (w *world) ask(method, target, body string) (status int, reply string) {
 }
 
 // stored returns all documents, payments first.
-func (w *world) stored() []fakeappwrite.Document {
-	return append(w.Appwrite.Documents("daraja", "payments"), w.Appwrite.Documents("daraja", "disbursements")...)
-}
+func (w *world) stored() []fakeappwrite.Document { return w.Stored() }
 
 // status is that of the only document, or says how many there are.
 func (w *world) status() string {
@@ -149,14 +148,7 @@ func (w *world) status() string {
 }
 
 // operations names the calls of the API since the last time.
-func (w *world) operations() string {
-	var names []string
-	for _, call := range w.Appwrite.Calls() {
-		names = append(names, call.Operation)
-	}
-	w.Appwrite.Reset()
-	return strings.Join(names, " ")
-}
+func (w *world) operations() string { return w.Operations() }
 
 // later lets so much time pass, and what is due in the queue run.
 func (w *world) later(d time.Duration) { w.RunUntil(w.Clock.Now().Add(d)) }

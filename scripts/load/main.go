@@ -23,6 +23,7 @@ import (
 
 	function "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 const usage = `Usage:
@@ -257,7 +258,7 @@ func newTarget(function string, getenv func(string) string) target {
 		function: strings.TrimSuffix(function, "/"),
 		endpoint: get("APPWRITE_ENDPOINT", "http://127.0.0.1:4000/v1"),
 		project:  get("APPWRITE_PROJECT_ID", fakeappwrite.ProjectID),
-		key:      get("APPWRITE_API_KEY", fakeappwrite.FunctionKey),
+		key:      get("APPWRITE_API_KEY", testbed.FunctionKey),
 		database: get("DARAJA_DATABASE_ID", "daraja"),
 		collections: map[string]string{
 			"checkoutRequestId":        get("DARAJA_COLLECTION_ID", "payments"),
@@ -272,12 +273,12 @@ func (t target) place() string {
 }
 
 // startMachine serves the function and a stand-in for Appwrite on loopback.
-func startMachine(main func(openruntimes.Context) openruntimes.Response) (*fakeappwrite.Machine, error) {
+func startMachine(main func(openruntimes.Context) openruntimes.Response) (*testbed.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, main, 0, 0)
+	m, err := testbed.NewMachine(schema, main, 0, 0)
 	if err != nil {
 		return nil, err
 	}

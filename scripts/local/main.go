@@ -18,6 +18,7 @@ import (
 
 	handler "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 const usage = `Usage:
@@ -148,7 +149,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, handler.Main, o.appwritePort, o.port)
+	m, err := testbed.NewMachine(schema, handler.Main, o.appwritePort, o.port)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 // configure sets the environment variables that the platform and the function's
 // settings would set. Two of them are the user's to choose. The ids are not: the
 // stand-in has the database and the collections that appwrite.json names.
-func configure(m *fakeappwrite.Machine) error {
+func configure(m *testbed.Machine) error {
 	environment := m.Environment()
 	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
 		if given := os.Getenv(name); given != "" && given != environment[name] {
@@ -211,7 +212,7 @@ func instead(address string, port int) string {
 }
 
 // triggerCommand posts to this function from another terminal.
-func triggerCommand(m *fakeappwrite.Machine) string {
+func triggerCommand(m *testbed.Machine) string {
 	command := "  go run ./scripts/local -trigger paid -amount 250 -uid me"
 	if port := m.FunctionURL[strings.LastIndexByte(m.FunctionURL, ':')+1:]; port != "3000" {
 		command += " -port " + port
@@ -223,11 +224,11 @@ func triggerCommand(m *fakeappwrite.Machine) string {
 }
 
 // lookCommand lists the payments.
-func lookCommand(m *fakeappwrite.Machine) string {
+func lookCommand(m *testbed.Machine) string {
 	return fmt.Sprintf(`  curl -H "X-Appwrite-Project: %s" \
     -H "X-Appwrite-Key: %s" \
     %s/databases/daraja/collections/payments/documents
-`, fakeappwrite.ProjectID, fakeappwrite.FunctionKey, m.AppwriteURL)
+`, fakeappwrite.ProjectID, testbed.FunctionKey, m.AppwriteURL)
 }
 
 // A journal keeps what the function logs for whoever takes it, or prints it.

@@ -19,6 +19,7 @@ import (
 
 	handler "openruntimes/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 // or sets.
 func setenv(t *testing.T, values map[string]string) {
 	t.Helper()
-	for name := range (&fakeappwrite.Machine{}).Environment() {
+	for name := range (&testbed.Machine{}).Environment() {
 		t.Setenv(name, values[name])
 	}
 }
@@ -52,7 +53,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, handler.Main, 0, 0)
+	m, err := testbed.NewMachine(schema, handler.Main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
