@@ -36,7 +36,7 @@ func TestReplay(t *testing.T) {
 			w := newWorld(t)
 			line := w.unsettled(t, target(name), name)
 			for _, want := range []settle.Outcome{settle.Created, settle.Duplicate} {
-				got, err := w.function.Replay(fakeappwrite.FunctionKey, line)
+				got, err := w.function.Replay(testbed.FunctionKey, line)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -62,7 +62,7 @@ func TestReplayReader(t *testing.T) {
 			w := newWorld(t)
 			w.Set("DARAJA_ANONYMOUS_READ", "any")
 			line := w.unsettled(t, "/callback?uid="+uid, "stk/paid")
-			if _, err := w.function.Replay(fakeappwrite.FunctionKey, line); err != nil {
+			if _, err := w.function.Replay(testbed.FunctionKey, line); err != nil {
 				t.Fatal(err)
 			}
 			if got := testbed.Readers(w.Document()); got != want {
@@ -84,9 +84,9 @@ func TestReplayFails(t *testing.T) {
 		want                        string
 		calls                       string
 	}{
-		{"no line", fakeappwrite.FunctionKey, "", "payments", "no UNSETTLED line", ""},
-		{"half a line", fakeappwrite.FunctionKey, line[:40], "payments", "no UNSETTLED line", ""},
-		{"no collection", fakeappwrite.FunctionKey, line, "", "configuration: DARAJA_COLLECTION_ID is missing", ""},
+		{"no line", testbed.FunctionKey, "", "payments", "no UNSETTLED line", ""},
+		{"half a line", testbed.FunctionKey, line[:40], "payments", "no UNSETTLED line", ""},
+		{"no collection", testbed.FunctionKey, line, "", "configuration: DARAJA_COLLECTION_ID is missing", ""},
 		{"no key", "", line, "payments", "create: 401 user_unauthorized", "create"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

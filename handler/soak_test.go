@@ -126,7 +126,7 @@ func (s *soak) replay() {
 		if !strings.HasPrefix(line, settle.Mark) {
 			continue
 		}
-		if _, err := s.function.Replay(fakeappwrite.FunctionKey, line); err != nil {
+		if _, err := s.function.Replay(testbed.FunctionKey, line); err != nil {
 			s.t.Errorf("%s: %v", line, err)
 		}
 	}

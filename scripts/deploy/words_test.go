@@ -173,7 +173,7 @@ func TestDomainWords(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCloud(t)
-			c.SetDomain("functions.example.com")
+			c.Domain = "functions.example.com"
 			p := c.project(false)
 			err := p.call(ctx, "POST", "/functions", map[string]any{"functionId": "other", "name": "x", "runtime": "node-22"}, nil)
 			if err != nil {

@@ -22,6 +22,7 @@ import (
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 	"openruntimes/handler/settle"
 )
@@ -254,7 +255,7 @@ func TestRunWaits(t *testing.T) {
 	}
 }
 
-func newMachine(t *testing.T, main wrap) *fakeappwrite.Machine {
+func newMachine(t *testing.T, main wrap) *testbed.Machine {
 	m, err := startMachine(main)
 	if err != nil {
 		t.Fatal(err)
