@@ -24,7 +24,7 @@ func BenchmarkDelivery(b *testing.B) {
 		api := newBenchmarkAPI(b, late)
 		for _, f := range []struct {
 			name string
-			main function
+			main serve
 		}{{"floor", api.floor}, {"main", Main}} {
 			b.Run("called/api="+late.String()+"/by="+f.name, func(b *testing.B) {
 				run(b, func() int { return call(f.main, api.callback).StatusCode })
@@ -32,7 +32,7 @@ func BenchmarkDelivery(b *testing.B) {
 		}
 		for _, f := range []struct {
 			name string
-			main function
+			main serve
 		}{{"floor", api.floor}, {"main", Main}} {
 			b.Run("served/api="+late.String()+"/by="+f.name, func(b *testing.B) {
 				server := httptest.NewServer(&fakeappwrite.Runtime{Main: f.main, Key: "key", Logs: func(string, string) {}})
@@ -43,7 +43,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-type function func(openruntimes.Context) openruntimes.Response
+type serve func(openruntimes.Context) openruntimes.Response
 
 // atATime is how many requests are under way at once.
 const atATime = 64
@@ -70,7 +70,7 @@ func post(client *http.Client, url string, body []byte) (status int) {
 	return resp.StatusCode
 }
 
-func call(f function, body []byte) openruntimes.Response {
+func call(f serve, body []byte) openruntimes.Response {
 	ctx := openruntimes.NewContext(openruntimes.Logger{})
 	ctx.Req = openruntimes.ContextRequest{Method: http.MethodPost, Path: "/callback", Query: map[string]string{"uid": "amina"},
 		Headers: map[string]string{"x-appwrite-key": "key"}}
@@ -117,6 +117,7 @@ func newBenchmarkAPI(b *testing.B, late time.Duration) *benchmarkAPI {
 
 // setEnvironment makes the API at that address the one that Main uses.
 func setEnvironment(tb testing.TB, api string) {
+	restart()
 	for name, value := range map[string]string{
 		"APPWRITE_FUNCTION_API_ENDPOINT": api + "/v1", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
 		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_CALLBACK_SECRET": "",
