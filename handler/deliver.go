@@ -156,7 +156,7 @@ func panicSite() string {
 		}
 		panicked = panicked || frame.Function == "runtime.gopanic"
 		if !more {
-			return "an unknown place"
+			return "unknown"
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	soakDeliveries = flag.Int("soak.deliveries", 1000, "how many deliveries the soak makes")
+	soakDeliveries = flag.Int("soak.deliveries", 400, "how many deliveries the soak makes")
 	soakSeed       = flag.Uint64("soak.seed", 0, "what the soak draws from; 0 is another one each time")
 )
 
