@@ -91,7 +91,7 @@ func (w *world) serve(method, path, query string, header http.Header, body strin
 	return rec
 }
 
-// maxAllocated is what one request may allocate, stand-in included.
+// maxAllocated is what one request may allocate, the fake included.
 const maxAllocated = 4 << 20
 
 // checkAllocations holds every request to come to it.

@@ -68,7 +68,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// onVersions runs a test against each release of Appwrite that the stand-in knows.
+// onVersions runs a test against each release of Appwrite that the fake knows.
 func onVersions(t *testing.T, test func(*testing.T, *world)) {
 	for _, version := range fakeappwrite.Versions {
 		t.Run(version, func(t *testing.T) {

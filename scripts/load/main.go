@@ -33,7 +33,7 @@ const usage = `Usage:
 
 Load posts callbacks as Safaricom does, many at a time. It then checks that each
 transaction has one document, with the right status, code, receipt, amount and
-reader. Without -url it starts the function and a stand-in for Appwrite itself.
+reader. Without -url it starts the function and a fake Appwrite itself.
 
   -n 5000             how many callbacks to post
   -at-a-time 64       how many of them at once
@@ -48,7 +48,7 @@ With -url these say where the function stores. The defaults are what
 go run ./scripts/local uses:
 
   APPWRITE_ENDPOINT         http://127.0.0.1:4000/v1
-  APPWRITE_PROJECT_ID       standin
+  APPWRITE_PROJECT_ID       fake
   APPWRITE_API_KEY          a key with documents.read and documents.write
   DARAJA_DATABASE_ID        daraja
   DARAJA_COLLECTION_ID      payments
@@ -272,7 +272,7 @@ func (t target) place() string {
 	return fmt.Sprintf("project %s at %s, database %s", t.project, t.endpoint, t.database)
 }
 
-// startMachine serves the function and a stand-in for Appwrite on loopback.
+// startMachine serves the function and a fake Appwrite on loopback.
 func startMachine(main func(openruntimes.Context) openruntimes.Response) (*testbed.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Local runs the function beside a stand-in for Appwrite on this machine, posts
+// Local runs the function beside a fake Appwrite on this machine, posts
 // samples of what Safaricom sends, and shows what became of each. It needs nothing
 // but Go; go run ./scripts/local -h says what it can do.
 package main
@@ -26,7 +26,7 @@ const usage = `Usage:
   go run ./scripts/local -trigger paid [-amount 1000] [-uid amina] [-id ID]
                          [-port 3000]
 
-The first runs the function and a stand-in for Appwrite on this machine, posts
+The first runs the function and a fake Appwrite on this machine, posts
 samples of what Safaricom sends, and shows what became of each. It then stays up
 for requests of your own, with the function's log, until Ctrl-C.
 
@@ -157,7 +157,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err := configure(m); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Appwrite stand-in  %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
+	fmt.Fprintf(out, "Fake Appwrite      %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
 	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
 	s := newStage(out, m)
@@ -179,7 +179,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 
 // configure sets the environment variables that the platform and the function's
 // settings would set. Two of them are the user's to choose. The ids are not: the
-// stand-in has the database and the collections that appwrite.json names.
+// fake has the database and the collections that appwrite.json names.
 func configure(m *testbed.Machine) error {
 	environment := m.Environment()
 	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {

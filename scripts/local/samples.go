@@ -135,7 +135,7 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 		// Each callback has three copies there, and the first of each are due before
 		// all others.
 		first := waiting[(len(waiting)-1)/3].ScheduledAt
-		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", first.Local().Format(day))
+		fmt.Fprintf(s.out, "\nThe database is back. The fake's clock is moved on to %s,\nwhen the first copies have come back.\n\n", first.Local().Format(day))
 		s.RunUntil(first)
 	}
 	fmt.Fprintf(s.out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READER")
