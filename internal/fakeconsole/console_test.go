@@ -348,9 +348,11 @@ func TestConsoleFunction(t *testing.T) {
 		"name": "g", "runtime": "go-1.23", "execute": "[]", "events": "[]", "schedule": "", "timeout": "15", "scopes": "[]", "commands": "",
 		"enabled": "true", "logging": "true", "entrypoint": "main.go", "specification": defaultSpecification, "deploymentId": "",
 	} {
-		if fmt.Sprint(f[key]) != want {
-			t.Errorf("%s: %v, want %s", key, f[key], want)
-		}
+		t.Run(key, func(t *testing.T) {
+			if fmt.Sprint(f[key]) != want {
+				t.Errorf("%v, want %s", f[key], want)
+			}
+		})
 	}
 	v := c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1"}`)
 	if v["value"] != "" || v["secret"] != true {
