@@ -381,7 +381,7 @@ func (s *soak) spare(e fakeappwrite.Execution) bool {
 	})
 }
 
-// collect takes the events over, and lets the stand-in forget its calls.
+// collect takes the events over, and lets the fake forget its calls.
 func (s *soak) collect() {
 	s.events = append(s.events, s.Appwrite.Events()...)
 	s.Appwrite.Reset()
