@@ -21,17 +21,23 @@ func TestCost(t *testing.T) {
 		before            []string // delivered first
 		target, body      string
 		fault             *standin.Fault
+		postgreSQL        bool
 		calls, executions int
 		logged            int // bytes, at most
 	}{
 		{name: "a stranger, without the secret", secret: secret, target: "/callback", body: stk, logged: 250},
 		{name: "a stranger, an unknown path", target: "/x", body: "x"},
+		{name: "a stranger, JSON", target: "/x", body: `{"k":1}`, logged: 250},
+		{name: "a stranger, a large body", target: "/x", body: "{" + strings.Repeat("x", maxBody), logged: 250},
+		{name: "a stranger, with long keys", target: "/x", body: longKeys(20), logged: 850},
+		{name: "no callback, with long keys", target: "/callback", body: longKeys(20), logged: 850},
 		{name: "no callback", target: "/callback", body: `{"` + strings.Repeat("k", 60) + `":1}`, logged: 250},
 		{name: "too large", target: "/callback", body: strings.Repeat("x", maxBody+1), logged: 100},
 		{name: "a first delivery", target: "/callback", body: stk, calls: 1, logged: 350},
 		{name: "a duplicate", before: []string{stk}, target: "/callback", body: stk, calls: 2, logged: 150},
 		{name: "a replacement", before: []string{strings.Replace(stk, `"ResultCode":0`, `"ResultCode":1037`, 1)}, target: "/callback", body: stk, calls: 3, logged: 150},
 		{name: "the most there is", before: []string{upper, stk, otherReceipt}, target: "/callback", body: otherReceipt, calls: 6, logged: 500},
+		{name: "the most there is, on PostgreSQL", postgreSQL: true, before: []string{upper, stk, otherReceipt}, target: "/callback", body: otherReceipt, calls: 8, logged: 500},
 		{name: "the database is down", target: "/callback", body: stk, calls: 5, executions: 3, logged: 500,
 			fault: &standin.Fault{Operation: "create", Reply: standin.HTML(503)}},
 		{name: "everything is down", target: "/callback", body: stk, calls: 20, logged: 1500, fault: &standin.Fault{Reply: standin.HTML(503)}},
@@ -40,6 +46,7 @@ func TestCost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		w := newWorld(t)
+		w.Appwrite.PostgreSQL = tt.postgreSQL
 		if tt.secret != "" {
 			w.config.Secrets = []string{tt.secret}
 		}
@@ -60,6 +67,15 @@ func TestCost(t *testing.T) {
 				tt.name, calls, executions, logged, tt.calls, tt.executions, tt.logged)
 		}
 	}
+}
+
+// longKeys is an object with so many keys, each as long as the log takes them.
+func longKeys(n int) string {
+	var keys []string
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("%q:1", strings.Repeat("k", 59)+string(rune('a'+i))))
+	}
+	return "{" + strings.Join(keys, ",") + "}"
 }
 
 // TestForgedFirst: whoever guessed an id and posted first, without a secret to

@@ -251,7 +251,7 @@ func (dl *delivery) oddities(note string, out outcome) []string {
 
 // afterwards describes what followed a callback in the same body.
 func afterwards(rest []byte) string {
-	return "after the callback: " + shape(rest) + looks(rest)
+	return fmt.Sprintf("after the callback: bytes=%d%s", len(rest), looks(rest))
 }
 
 // settle settles d, if the settings allow it. It is called with the deepest stack,
