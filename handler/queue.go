@@ -135,6 +135,13 @@ func newClock() clock {
 	}
 }
 
+// Patient returns c with deadlines that nothing misses. It is for tests of other
+// packages: what they see must not depend on how fast the machine is.
+func (c Config) Patient() Config {
+	c.clock.call, c.clock.store, c.clock.queue = time.Hour, time.Hour, time.Hour
+	return c
+}
+
 var errLastAttempt = errors.New("queue: this was the last attempt of its run")
 
 // keep stores the verdict or queues its request, in rounds until one of them
