@@ -282,7 +282,7 @@ func TestConsoleList(t *testing.T) {
 	}
 	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23"}`)
 	c.Domain = "functions.localhost"
-	for _, domain := range []string{"pay.example.com", "functions.localhost", "a.f.functions.localhost", ".functions.localhost", "f.functions.localhost/", ""} {
+	for _, domain := range []string{"pay.example.com", "pay", "functions.localhost", "a.f.functions.localhost", ".functions.localhost", "f.functions.localhost/", ""} {
 		if status, body := c.call("POST", "/v1/proxy/rules/function", `{"domain":"`+domain+`","functionId":"f"}`); status != 400 || body["type"] != "general_argument_invalid" {
 			t.Errorf("a rule for %q: %d %v", domain, status, body)
 		}
