@@ -12,7 +12,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakeruntime"
 )
 
 // BenchmarkDelivery is one paid callback, 64 of them at a time, in two ways:
@@ -24,7 +24,7 @@ func BenchmarkDelivery(b *testing.B) {
 		api := newBenchmarkAPI(b, late)
 		for _, f := range []struct {
 			name string
-			main function
+			main serve
 		}{{"floor", api.floor}, {"main", Main}} {
 			b.Run("called/api="+late.String()+"/by="+f.name, func(b *testing.B) {
 				run(b, func() int { return call(f.main, api.callback).StatusCode })
@@ -32,10 +32,10 @@ func BenchmarkDelivery(b *testing.B) {
 		}
 		for _, f := range []struct {
 			name string
-			main function
+			main serve
 		}{{"floor", api.floor}, {"main", Main}} {
 			b.Run("served/api="+late.String()+"/by="+f.name, func(b *testing.B) {
-				server := httptest.NewServer(&fakeappwrite.Runtime{Main: f.main, Key: "key", Logs: func(string, string) {}})
+				server := httptest.NewServer(&fakeruntime.Runtime{Main: f.main, Key: "key", Logs: func(string, string) {}})
 				defer server.Close()
 				run(b, func() int { return post(api.client, server.URL, api.callback) })
 			})
@@ -43,7 +43,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-type function func(openruntimes.Context) openruntimes.Response
+type serve func(openruntimes.Context) openruntimes.Response
 
 // atATime is how many requests are under way at once.
 const atATime = 64
@@ -70,7 +70,7 @@ func post(client *http.Client, url string, body []byte) (status int) {
 	return resp.StatusCode
 }
 
-func call(f function, body []byte) openruntimes.Response {
+func call(f serve, body []byte) openruntimes.Response {
 	ctx := openruntimes.NewContext(openruntimes.Logger{})
 	ctx.Req = openruntimes.ContextRequest{Method: http.MethodPost, Path: "/callback", Query: map[string]string{"uid": "amina"},
 		Headers: map[string]string{"x-appwrite-key": "key"}}
@@ -125,7 +125,7 @@ func setEnvironment(tb testing.TB, api string) {
 	}
 }
 
-// floor is the least that a function can do: it posts what Main posts.
+// floor is the least that a serve can do: it posts what Main posts.
 func (api *benchmarkAPI) floor(openruntimes.Context) openruntimes.Response {
 	req, err := http.NewRequest(http.MethodPost, api.url, bytes.NewReader(api.body))
 	if err != nil {

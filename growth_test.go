@@ -16,7 +16,7 @@ import (
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakeruntime"
 )
 
 var growthCallbacks = flag.Int("growth.callbacks", 4000, "how many callbacks TestGrowth delivers")
@@ -80,7 +80,7 @@ func newGrowth(t *testing.T, timeout time.Duration) *growth {
 	api.Start()
 	t.Cleanup(api.Close)
 	setEnvironment(t, api.URL)
-	function := httptest.NewServer(&fakeappwrite.Runtime{Key: "key", Main: func(ctx openruntimes.Context) openruntimes.Response {
+	function := httptest.NewServer(&fakeruntime.Runtime{Key: "key", Main: func(ctx openruntimes.Context) openruntimes.Response {
 		time.AfterFunc(timeout, func() { runtime.KeepAlive(ctx) })
 		return Main(ctx)
 	}})

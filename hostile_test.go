@@ -18,6 +18,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // hostile lists the requests in testdata/hostile.
@@ -136,7 +137,7 @@ func (w *world) checkCalls() {
 		if call.Status >= 400 && call.Status != http.StatusConflict {
 			w.t.Errorf("%s %s: %d %s", call.Method, call.Path, call.Status, call.Type)
 		}
-		if got := call.Header.Get("X-Appwrite-Key"); got != fakeappwrite.FunctionKey {
+		if got := call.Header.Get("X-Appwrite-Key"); got != testbed.FunctionKey {
 			w.t.Errorf("%s %s with the key %q, want the platform's", call.Method, call.Path, got)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -40,7 +41,7 @@ func watch(t testing.TB) (stop func()) {
 
 // world is the function behind the runtime's surface, and an Appwrite for it.
 type world struct {
-	*fakeappwrite.Machine
+	*testbed.Machine
 	t testing.TB
 }
 
@@ -55,7 +56,7 @@ func newWorld(t testing.TB) *world {
 		defer watch(t)()
 		return Main(ctx)
 	}
-	m, err := fakeappwrite.NewMachine(schema, main, 0, 0)
+	m, err := testbed.NewMachine(schema, main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // TestStringSequence: servers from 1.9 may send $sequence as text, and a client
@@ -32,7 +32,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	}
 	logs, errors := w.Logged()
 	for _, line := range append(logs, errors...) {
-		for _, secret := range []string{"70000", "10000", fakeappwrite.FunctionKey, "AMINA", "Amina", "amina", "127.0.0.1"} {
+		for _, secret := range []string{"70000", "10000", testbed.FunctionKey, "AMINA", "Amina", "amina", "127.0.0.1"} {
 			if strings.Contains(line, secret) {
 				t.Errorf("%q holds %q", line, secret)
 			}

@@ -251,7 +251,7 @@ func TestCachedRow(t *testing.T) {
 			})
 			w.SetVersion(version)
 			w.Appwrite.CachedRow = true
-			s := Documents{Client: &Client{Endpoint: w.AppwriteURL, ProjectID: fakeappwrite.ProjectID, Key: fakeappwrite.FunctionKey, Transport: NewTransport()},
+			s := Documents{Client: &Client{Endpoint: w.AppwriteURL, ProjectID: fakeappwrite.ProjectID, Key: testbed.FunctionKey, Transport: NewTransport()},
 				Database: "daraja", Payments: "payments"}
 			ctx := context.Background()
 			if err := s.Create(ctx, said(parse.Timeout, 1037)); err != nil {

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,6 +10,8 @@ import (
 	"testing"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
+	"openruntimes/handler/settle"
 )
 
 // The ids of two transactions that differ in capitals alone.
@@ -15,6 +19,18 @@ const (
 	lower = "ws_CO_3110202617380012700000001a"
 	upper = "ws_CO_3110202617380012700000001A"
 )
+
+// The ids of their documents, where another one has theirs.
+var (
+	hashedLower    = hash(lower)
+	hashedUpper    = hash(upper)
+	hashedUpperCCC = hash(upper + "\nCCC")
+)
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:36]
+}
 
 // stkCallback is a callback with that result code and receipt, if it has one.
 func stkCallback(id string, code int, receipt string) string {
@@ -33,37 +49,37 @@ func TestCapitals(t *testing.T) {
 		id      string
 		code    int
 		receipt string
-		outcome action
+		outcome settle.Outcome
 
 		// calls are those of the API, on MariaDB and on PostgreSQL.
 		calls, postgreSQLCalls string
 	}
 	const taken = "create get create get " // twice: it might have been deleted in between
-	first := post{lower, 0, "AAA", create, "create", "create"}
+	first := post{lower, 0, "AAA", settle.Created, "create", "create"}
 	tests := []struct {
 		name  string
 		posts []post
 		want  []string // id, status, receipt and readers of each document
 	}{
-		{"lower first", []post{first, {upper, 0, "BBB", create, "create get create", taken + "create"}},
-			[]string{lower + " SUCCESS AAA user:amina", hashID(upper) + " SUCCESS BBB user:amina"}},
-		{"upper first", []post{{upper, 0, "BBB", create, "create", "create"}, {lower, 0, "AAA", create, "create get create", taken + "create"}},
-			[]string{upper + " SUCCESS BBB user:amina", hashID(lower) + " SUCCESS AAA user:amina"}},
-		{"repeats of both", []post{first, {upper, 0, "BBB", create, "create get create", taken + "create"},
-			{lower, 0, "AAA", duplicate, "create get", "create get"},
-			{upper, 0, "BBB", duplicate, "create get create get", taken + "create get"}},
-			[]string{lower + " SUCCESS AAA user:amina", hashID(upper) + " SUCCESS BBB user:amina"}},
-		{"a timeout, then its success", []post{first, {upper, 1037, "", create, "create get create", taken + "create"},
-			{upper, 0, "BBB", replace, "create get create get replace", taken + "create get replace"},
-			{upper, 1037, "", duplicate, "create get create get", taken + "create get"}},
-			[]string{lower + " SUCCESS AAA user:amina", hashID(upper) + " SUCCESS BBB user:amina"}},
-		{"a success, then a failure", []post{first, {upper, 0, "BBB", create, "create get create", taken + "create"},
-			{upper, 1, "", conflict, "create get create get", taken + "create get"}},
-			[]string{lower + " SUCCESS AAA user:amina", hashID(upper) + " SUCCESS BBB user:amina"}},
-		{"two receipts", []post{first, {upper, 0, "BBB", create, "create get create", taken + "create"},
-			{upper, 0, "CCC", beside, "create get create get create", taken + "create get create"},
-			{upper, 0, "CCC", duplicate, "create get create get create get", taken + "create get create get"}},
-			[]string{lower + " SUCCESS AAA user:amina", hashID(upper) + " SUCCESS BBB user:amina", hashID(upper, "CCC") + " SUCCESS CCC "}},
+		{"lower first", []post{first, {upper, 0, "BBB", settle.Created, "create get create", taken + "create"}},
+			[]string{lower + " SUCCESS AAA user:amina", hashedUpper + " SUCCESS BBB user:amina"}},
+		{"upper first", []post{{upper, 0, "BBB", settle.Created, "create", "create"}, {lower, 0, "AAA", settle.Created, "create get create", taken + "create"}},
+			[]string{upper + " SUCCESS BBB user:amina", hashedLower + " SUCCESS AAA user:amina"}},
+		{"repeats of both", []post{first, {upper, 0, "BBB", settle.Created, "create get create", taken + "create"},
+			{lower, 0, "AAA", settle.Duplicate, "create get", "create get"},
+			{upper, 0, "BBB", settle.Duplicate, "create get create get", taken + "create get"}},
+			[]string{lower + " SUCCESS AAA user:amina", hashedUpper + " SUCCESS BBB user:amina"}},
+		{"a timeout, then its success", []post{first, {upper, 1037, "", settle.Created, "create get create", taken + "create"},
+			{upper, 0, "BBB", settle.Replaced, "create get create get replace", taken + "create get replace"},
+			{upper, 1037, "", settle.Duplicate, "create get create get", taken + "create get"}},
+			[]string{lower + " SUCCESS AAA user:amina", hashedUpper + " SUCCESS BBB user:amina"}},
+		{"a success, then a failure", []post{first, {upper, 0, "BBB", settle.Created, "create get create", taken + "create"},
+			{upper, 1, "", settle.Conflict, "create get create get", taken + "create get"}},
+			[]string{lower + " SUCCESS AAA user:amina", hashedUpper + " SUCCESS BBB user:amina"}},
+		{"two receipts", []post{first, {upper, 0, "BBB", settle.Created, "create get create", taken + "create"},
+			{upper, 0, "CCC", settle.Collision, "create get create get create", taken + "create get create"},
+			{upper, 0, "CCC", settle.Duplicate, "create get create get create get", taken + "create get create get"}},
+			[]string{lower + " SUCCESS AAA user:amina", hashedUpper + " SUCCESS BBB user:amina", hashedUpperCCC + " SUCCESS CCC "}},
 	}
 	for _, tt := range tests {
 		for _, postgreSQL := range []bool{false, true} {
@@ -72,14 +88,14 @@ func TestCapitals(t *testing.T) {
 				w := newWorld(t)
 				w.Appwrite.PostgreSQL = postgreSQL
 				for i, p := range tt.posts {
-					if got := w.post("/callback?uid=amina", stkCallback(p.id, p.code, p.receipt)); got != 200 {
+					if got := w.Post("/callback?uid=amina", stkCallback(p.id, p.code, p.receipt)); got != 200 {
 						t.Errorf("post %d: %d, want 200", i, got)
 					}
 					calls := p.calls
 					if postgreSQL {
 						calls = p.postgreSQLCalls
 					}
-					if got := w.operations(); got != calls {
+					if got := w.Operations(); got != calls {
 						t.Errorf("post %d took the calls %q, want %q", i, got, calls)
 					}
 					logs, errors := w.Logged()
@@ -91,9 +107,8 @@ func TestCapitals(t *testing.T) {
 					}
 				}
 				var got []string
-				for _, d := range w.stored() {
-					readers := strings.NewReplacer(`read("`, "", `")`, "").Replace(strings.Join(d.Permissions, ","))
-					got = append(got, fmt.Sprintf("%s %s %s %s", d.ID, d.Data["status"], d.Data["receipt"], readers))
+				for _, d := range w.Stored() {
+					got = append(got, fmt.Sprintf("%s %s %s %s", d.ID, d.Data["status"], d.Data["receipt"], testbed.Readers(d)))
 				}
 				if !slices.Equal(got, tt.want) {
 					t.Errorf("stored are\n%q, want\n%q", got, tt.want)
@@ -119,43 +134,22 @@ func TestDeletedMeanwhile(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
 				w.Appwrite.PostgreSQL = postgreSQL
-				w.post("/callback?uid=amina", stkCallback(lower, 1037, ""))
-				w.operations()
+				w.Post("/callback?uid=amina", stkCallback(lower, 1037, ""))
+				w.Operations()
 				w.Appwrite.Inject(fakeappwrite.Fault{Operation: tt.before, Times: 1, Reply: func(rw http.ResponseWriter, r *http.Request) {
-					w.remove(lower)
+					w.Remove(lower)
 					fakeappwrite.Status(404, "document_not_found", lower)(rw, r)
 				}})
-				if got := w.post("/callback?uid=amina", stkCallback(lower, 0, "AAA")); got != 200 {
+				if got := w.Post("/callback?uid=amina", stkCallback(lower, 0, "AAA")); got != 200 {
 					t.Errorf("reply %d, want 200", got)
 				}
-				if got := w.operations(); got != tt.calls {
+				if got := w.Operations(); got != tt.calls {
 					t.Errorf("calls = %q, want %q", got, tt.calls)
 				}
-				if all := w.stored(); len(all) != 1 || all[0].ID != lower || all[0].Data["receipt"] != "AAA" {
+				if all := w.Stored(); len(all) != 1 || all[0].ID != lower || all[0].Data["receipt"] != "AAA" {
 					t.Errorf("stored are %v, want the payment under its own id", all)
 				}
 			})
 		}
-	}
-}
-
-// remove deletes a payment, as its owner does in the console.
-func (w *world) remove(id string) {
-	w.t.Helper()
-	req, err := http.NewRequest(http.MethodDelete, w.AppwriteURL+"/databases/daraja/collections/payments/documents/"+id, nil)
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
-	req.Header.Set("X-Appwrite-Key", fakeappwrite.FunctionKey)
-	resp, err := httpClient.Do(req)
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		w.t.Errorf("DELETE of %s: %d, want 204", id, resp.StatusCode)
 	}
 }

@@ -1,64 +1,54 @@
 package handler
 
 import (
-	"encoding/json"
-	"regexp"
 	"strings"
 	"testing"
 
-	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/parse"
+	"openruntimes/handler/settle"
 )
 
-// numbers are the payers' and payees' in testdata, in whole or in their last nine
-// digits.
-var numbers = regexp.MustCompile(`[71]000000(0[1-9]|[1-9]\d)`)
-
-// checkLog holds every line that a world logged to what a log may hold. It runs
-// at the end of each test that has a world.
-func checkLog(t testing.TB, w *world) {
-	var names []string
-	for _, d := range w.Appwrite.Documents("daraja", "disbursements") {
-		if name, ok := d.Data["receiverName"].(string); ok {
-			names = append(names, strings.FieldsFunc(name, func(c rune) bool { return c < 'A' })...)
-		}
-	}
-	for _, e := range w.Appwrite.Executions() {
-		for _, line := range strings.Split(e.Logs+"\n"+e.Errors, "\n") {
-			if problem := unfit(w, line, names); problem != "" {
-				t.Errorf("the log holds %s: %s", problem, line)
+// TestDescribeBody: at most ten keys, each a name of at most 60 letters.
+func TestDescribeBody(t *testing.T) {
+	t.Parallel()
+	keys := func(names string) string { return `{"` + strings.ReplaceAll(names, ",", `":1,"`) + `":1}` }
+	long := strings.Repeat("k", 60)
+	for body, want := range map[string]string{
+		keys("b,a,Z,z_A"):              "bytes=27 keys=Z,a,b,z_A",
+		keys("a,b,c,d,e,f,g,h,i,j"):    "bytes=61 keys=a,b,c,d,e,f,g,h,i,j",
+		keys("a,b,c,d,e,f,g,h,i,j,k"):  "bytes=67 keys=a,b,c,d,e,f,g,h,i,j,...",
+		keys(long):                     "bytes=66 keys=" + long,
+		keys(long + "k"):               "bytes=67 keys=?",
+		keys("a1,a-b,a b,@,[,`,{,é,^"): "bytes=61 keys=?,?,?,?,?,?,?,?,?",
+		"{}":                           "bytes=2 keys=",
+		"[]":                           "bytes=2 keys=-",
+	} {
+		t.Run(body, func(t *testing.T) {
+			if got := describeBody([]byte(body)); got != want {
+				t.Errorf("describeBody(%s) = %s, want %s", body, got, want)
 			}
-		}
+		})
 	}
 }
 
-// unfit names what must not be in a line. The id in an UNSETTLED line is the one
-// exception.
-func unfit(w *world, line string, names []string) string {
-	if rest, marked := strings.CutPrefix(line, unsettledMark); marked {
-		var u struct {
-			Route, UID, ID string
-			Data           map[string]any
-		}
-		if json.Unmarshal([]byte(rest), &u) != nil {
-			return "half an UNSETTLED line"
-		}
-		u.ID, u.Data["checkoutRequestId"], u.Data["originatorConversationId"] = "", "", ""
-		u.UID = ""
-		without, _ := json.Marshal(u)
-		line = string(without)
+func TestMaskedID(t *testing.T) {
+	for _, tt := range []struct {
+		kind     parse.Kind
+		id, want string
+	}{
+		{parse.Payment, "ws_CO_23112026093005123700000001", "ws_CO_23112026093005123*********"},
+		{parse.Payment, "123456789", "*********"},
+		{parse.Payment, "1", "*********"},
+		{parse.Payment, "1234567890", "1*********"},
+		{parse.Disbursement, "7c1e-4a79-a5e6-6bd68fe3b14e5682", "7c1e-4a79-a5e6-6bd68fe*********"},
+		{parse.Disbursement, "254700000001-2026-11-23-0001", "************-2026-1*********"},
+		{parse.Disbursement, "p-700000001.12345678-x.y.z.0.1", "p-*********.12345678-*********"},
+	} {
+		t.Run(string(tt.kind)+" "+tt.id, func(t *testing.T) {
+			d := settle.Document{DocumentID: tt.id, Verdict: parse.Verdict{Kind: tt.kind}}
+			if got := maskedID(&d); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
 	}
-	for _, name := range names {
-		if len(name) > 3 && strings.Contains(line, name) {
-			return "a name"
-		}
-	}
-	for _, secret := range append(w.config.Secrets, fakeappwrite.FunctionKey, "127.0.0.1", "/databases/", "user:") {
-		if len(secret) > 4 && strings.Contains(line, secret) {
-			return "a secret, a URL or a user"
-		}
-	}
-	if numbers.MatchString(line) {
-		return "a number"
-	}
-	return ""
 }

@@ -1,116 +1,282 @@
 package handler
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
-// TestNext: every attempt is at a whole minute, more than a minute away by a
-// server's clock that is half a minute ahead, and about when it should be.
-func TestNext(t *testing.T) {
-	about := []time.Duration{ // by attempt, from 1
-		time.Minute, time.Minute, 2 * time.Minute, 2 * time.Minute, 5 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
-		time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
+// TestRun lets one verdict fail for weeks: three runs of attempts, 25 in all, an
+// UNSETTLED line at the end of each, and every request the same but for its attempt.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.Status(401, "general_unauthorized_scope", "x")})
+	start := w.Clock.Now()
+	body := payload(t, "b2c/paid")
+	if got := w.Post("/b2c/result?uid=amina&attempt=77&attempt=3&x=y", body); got != 200 {
+		t.Fatalf("reply %d, want 200", got)
 	}
-	for len(about) < 25 {
-		about = append(about, 24*time.Hour)
+	w.Logged()
+	attempts := map[string]int{}
+	var unsettledAt []time.Duration
+	w.Appwrite.RunUntil(start.Add(30*day), w.Clock, func(e fakeappwrite.Execution) {
+		attempts[strings.TrimSuffix(strings.TrimPrefix(e.Path, "/b2c/result?attempt="), "&uid=amina")]++
+		if e.Method != "POST" {
+			t.Errorf("%s %s, want a POST", e.Method, e.Path)
+		}
+		if e.Body != body {
+			t.Errorf("%s has the body %q, want it as it came", e.Path, e.Body)
+		}
+		status := w.Runtime.Execute(e)
+		_, errors := w.Logged()
+		last := strings.HasPrefix(errors[0], "UNSETTLED ")
+		if last {
+			unsettledAt = append(unsettledAt, w.Clock.Now().Sub(start))
+		}
+		if (status == 503) != last {
+			t.Errorf("%s was answered %d with error log %q", e.Path, status, errors)
+		}
+	})
+	if len(attempts) != 25 {
+		t.Errorf("%d attempts, want 25", len(attempts))
 	}
-	start := time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)
-	for offset := time.Duration(0); offset < 2*time.Minute; offset += 777 * time.Millisecond {
-		now := start.Add(offset)
-		for i, want := range about {
-			at, ok := next(i+1, now)
-			wait := at.Sub(now)
-			if !ok || at.Truncate(time.Minute) != at || wait < 90*time.Second || wait < want || wait > max(want, 90*time.Second)+time.Minute {
-				t.Errorf("next(%d, %v) = %v, %t: in %v, want about %v", i+1, now, at, ok, wait, want)
+	for i := 1; i <= 25; i++ {
+		if n := attempts[fmt.Sprint(i)]; n != 1 {
+			t.Errorf("attempt %d was made %d times, want once", i, n)
+		}
+	}
+	if len(unsettledAt) != 3 {
+		t.Fatalf("UNSETTLED after %v, want three times", unsettledAt)
+	}
+	for i, latest := range []time.Duration{66 * time.Minute, 29 * time.Hour, 13 * day} {
+		if unsettledAt[i] > latest {
+			t.Errorf("UNSETTLED after %v, want it by %v", unsettledAt[i], latest)
+		}
+	}
+}
+
+// TestRedelivery: what comes out of the queue follows the same rules.
+func TestRedelivery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tt := range []struct {
+		attempt    int
+		log, calls string
+	}{
+		{1, "outcome=created attempt=1 calls=1 ", "create"},
+		{8, "outcome=duplicate attempt=8 calls=2 ", "create get"},
+		{14, "outcome=duplicate attempt=14 calls=2 ", "create get"},
+		{25, "outcome=duplicate attempt=25 calls=2 ", "create get"},
+	} {
+		if got := w.Post(fmt.Sprintf("/b2c/result?attempt=%d&uid=amina", tt.attempt), payload(t, "b2c/paid")); got != 200 {
+			t.Errorf("attempt %d: %d, want 200", tt.attempt, got)
+		}
+		if got := w.Operations(); got != tt.calls {
+			t.Errorf("attempt %d: calls %q, want %q", tt.attempt, got, tt.calls)
+		}
+		logs, errors := w.Logged()
+		if len(logs) != 1 || !strings.Contains(logs[0], tt.log) {
+			t.Errorf("attempt %d: log %q, want %s", tt.attempt, logs, tt.log)
+		}
+		if len(errors) != 0 {
+			t.Errorf("attempt %d: error log %q, want nothing", tt.attempt, errors)
+		}
+	}
+}
+
+// TestQueuedRequest has what waits: the clean path, in which a later version reads the
+// secret and the route, and a query rebuilt from what was understood.
+func TestQueuedRequest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, secret, posted, want string }{
+		{"nobody's", "", "/callback", "/callback?attempt=1"},
+		{"a user's", "", "/callback?uid=amina", "/callback?attempt=1&uid=amina"},
+		{"a uid that is none", "", "/callback?uid=%22bad%22", "/callback?attempt=1"},
+		{"a long uid", "", "/callback?uid=" + strings.Repeat("x", 3000), "/callback?attempt=1"},
+		{"another attempt", "", "/callback?attempt=99&uid=a.b-c_d&attempt=98", "/callback?attempt=1&uid=a.b-c_d"},
+		{"the bare domain", "", "/?uid=amina", "/callback?attempt=1&uid=amina"},
+		{"a slash at the end", "", "/callback/?uid=amina", "/callback?attempt=1&uid=amina"},
+		{"two slashes", "", "//callback", "/callback?attempt=1"},
+		{"slashes alone", "", "//", "/callback?attempt=1"},
+		{"many slashes", "", "///callback//", "/callback?attempt=1"},
+		{"B2C", "", "/b2c//result/", "/b2c/result?attempt=1"},
+		{"with the secret", secret, "//" + secret + "//callback//", "/" + secret + "/callback?attempt=1"},
+		{"B2C with the secret", secret, "/" + secret + "///b2c//timeout?uid=a/", "/" + secret + "/b2c/timeout?attempt=1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.Set("DARAJA_DATABASE_ID", "gone")
+			w.Set(CallbackSecret, tt.secret)
+			name := "stk/paid"
+			if strings.Contains(tt.posted, "b2c") {
+				name = "b2c/paid"
+			}
+			if got := w.Post(tt.posted, payload(t, name)); got != 200 {
+				t.Errorf("reply %d, want 200", got)
+			}
+			waiting := w.Appwrite.Waiting()
+			if len(waiting) != 3 {
+				t.Fatalf("%d executions wait, want 3", len(waiting))
+			}
+			for i, number := range []string{"1", "9", "14"} {
+				if want := strings.Replace(tt.want, "attempt=1", "attempt="+number, 1); waiting[i].Path != want {
+					t.Errorf("%s waits, want %s", waiting[i].Path, want)
+				}
+				if waiting[i].Method != "POST" {
+					t.Errorf("%s waits for a %s", waiting[i].Path, waiting[i].Method)
+				}
+			}
+		})
+	}
+}
+
+// TestQueueOfEarlierVersion: what the version before this one queued is still read.
+func TestQueueOfEarlierVersion(t *testing.T) {
+	t.Parallel()
+	for path, name := range map[string]string{
+		"/callback?attempt=1&uid=amina":                                      "stk/paid",
+		"/" + secret + "/callback?attempt=14&uid=amina":                      "stk/paid",
+		"/" + secret + "/b2c/result?attempt=9&uid=amina":                     "b2c/paid",
+		"/" + secret + "/b2c/timeout?attempt=25&uid=amina":                   "timeout/envelope",
+		"/" + url.PathEscape("odd secret") + "/callback?attempt=8&uid=amina": "stk/paid",
+	} {
+		t.Run(path, func(t *testing.T) {
+			w := newWorld(t)
+			switch {
+			case strings.Contains(path, secret):
+				w.Set(CallbackSecret, secret)
+			case strings.Contains(path, "odd"):
+				w.Set(CallbackSecret, "odd secret")
+			}
+			if got := w.Runtime.Execute(fakeappwrite.Execution{Method: "POST", Path: path, Body: payload(t, name)}); got != 200 {
+				t.Errorf("reply %d, want 200", got)
+			}
+			if got := testbed.Readers(w.Document()); got != "user:amina" {
+				t.Errorf("the document is read by %q, want amina", got)
+			}
+			if logs, _ := w.Logged(); !strings.Contains(logs[0], regexp.MustCompile(`attempt=\d+`).FindString(path)+" ") {
+				t.Errorf("log = %q, want the attempt of %s", logs, path)
+			}
+		})
+	}
+}
+
+// TestServerClockAhead: the server refuses what is not a minute ahead by its own clock.
+// A minute later does, if that is not ahead by more.
+func TestServerClockAhead(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]int{25 * time.Second: 200, 85 * time.Second: 200, 5 * time.Minute: 200, 25 * time.Hour: 503} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			w := newWorld(t)
+			w.Set("DARAJA_COLLECTION_ID", "gone")
+			w.function.clock.now = func() time.Time { return w.Clock.Now().Add(-ahead) }
+			if got := w.PostPayload("stk/paid"); got != want {
+				t.Errorf("reply %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestQueueByVersion: up to 1.9.6 what arrives while the project's database is down can
+// be neither stored nor queued, and the sender hears so.
+func TestQueueByVersion(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]int{"1.8.1": 503, "1.9.0": 503, "1.9.6": 503, "1.9.7": 200, "2.0.0": 200} {
+		t.Run(version, func(t *testing.T) {
+			w := newWorld(t)
+			w.Appwrite.Version = version
+			w.Appwrite.SetDatabaseDown(true)
+			if got := w.PostPayload("b2c/paid"); got != want {
+				t.Errorf("reply %d, want %d", got, want)
+			}
+			line := w.errorLog()
+			if unsettled := strings.HasPrefix(line, "UNSETTLED "); unsettled != (want == 503) {
+				t.Errorf("error log = %q after a %d", line, want)
+			}
+			w.Appwrite.SetDatabaseDown(false)
+			w.Later(3 * time.Minute)
+			status := "SUCCESS"
+			if want == 503 {
+				status = "none"
+			}
+			if got := w.Status(); got != status {
+				t.Errorf("the document says %s, want %s", got, status)
+			}
+		})
+	}
+}
+
+// TestRestart: on 1.8.1 a restart loses what is due within the minute. The other runs
+// have a copy each.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Version = "1.8.1"
+	w.Set("DARAJA_COLLECTION_ID", "gone")
+	w.PostPayload("stk/paid")
+	w.Clock.MoveTo(w.Appwrite.Waiting()[0].ScheduledAt.Add(-time.Second))
+	if lost := w.Appwrite.Restart(); lost != 1 {
+		t.Fatalf("the restart lost %d, want 1", lost)
+	}
+	w.Set("DARAJA_COLLECTION_ID", "payments")
+	w.Later(10 * time.Minute)
+	if got := w.Status(); got != "none" {
+		t.Errorf("after ten minutes the document says %s, want none yet", got)
+	}
+	w.Later(2 * time.Hour)
+	if got := w.Status(); got != "SUCCESS" {
+		t.Errorf("after two hours the document says %s, want SUCCESS", got)
+	}
+}
+
+// TestOutage: 1,000 callbacks come in the ten minutes in which no document can be
+// written. Each is settled by its first redelivery after that.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Appwrite.Version = "2.0.0" // whose queue does without the project's database
+	w.Appwrite.SetDatabaseDown(true)
+	start := w.Clock.Now()
+	for minute := range 10 {
+		for i := range 100 {
+			id := fmt.Sprintf("ws_CO_%d", minute*100+i)
+			body := fmt.Sprintf(`{"Body":{"stkCallback":{"CheckoutRequestID":%q,"ResultCode":1032}}}`, id)
+			if got := w.Runtime.Execute(fakeappwrite.Execution{Method: "POST", Path: "/callback?uid=amina", Body: body}); got != 200 {
+				t.Fatalf("minute %d: %d, want 200", minute, got)
 			}
 		}
+		w.RunUntil(start.Add(time.Duration(minute+1) * time.Minute))
 	}
-	for _, attempt := range []int{-1, 0, 26, 1000} {
-		if at, ok := next(attempt, start); ok || !at.IsZero() {
-			t.Errorf("next(%d) = %v, %t, want none", attempt, at, ok)
+	w.Appwrite.SetDatabaseDown(false)
+	end := w.Clock.Now()
+	var settledAfter []time.Duration
+	w.Appwrite.RunUntil(end.Add(30*day), w.Clock, func(e fakeappwrite.Execution) {
+		id := regexp.MustCompile(`ws_CO_\d+`).FindString(e.Body)
+		if _, before := w.Appwrite.Document("daraja", "payments", id); before {
+			return // a copy of another run
 		}
-	}
-	// A time in another zone is the same time.
-	at, _ := next(1, start.In(time.FixedZone("", 5*60*60+30*60)))
-	if want := start.Add(2 * time.Minute); !at.Equal(want) {
-		t.Errorf("next = %v, want %v", at, want)
-	}
-}
-
-// TestFollowing walks the three runs: 25 attempts, each once.
-func TestFollowing(t *testing.T) {
-	if got := fmt.Sprint(following(0)); got != "[1 9 14]" {
-		t.Errorf("following(0) = %s, want the first of each run", got)
-	}
-	seen := map[int]bool{}
-	for _, attempt := range following(0) {
-		for len(following(attempt)) == 1 {
-			seen[attempt] = true
-			attempt = following(attempt)[0]
+		w.Runtime.Execute(e)
+		if _, settled := w.Appwrite.Document("daraja", "payments", id); !settled {
+			t.Errorf("%s settled nothing", e.Path)
 		}
-		if seen[attempt] = true; attempt != 8 && attempt != 13 && attempt != 25 {
-			t.Errorf("a run ends with attempt %d", attempt)
-		}
+		settledAfter = append(settledAfter, e.ScheduledAt.Sub(end))
+	})
+	if len(settledAfter) != 1000 {
+		t.Fatalf("%d of 1000 are settled", len(settledAfter))
 	}
-	if len(seen) != 25 {
-		t.Errorf("the runs have %d attempts, want 25", len(seen))
-	}
-}
-
-func TestAttemptOf(t *testing.T) {
-	for query, want := range map[string]int{"": 0, "1": 1, "25": 25, "26": 0, "0": 0, "-1": 0, "1.0": 0, " 1": 0, "x": 0, "99999999999999999999": 0} {
-		if got := attemptOf(query); got != want {
-			t.Errorf("attemptOf(%q) = %d, want %d", query, got, want)
-		}
-	}
-}
-
-func TestClassify(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want class
-	}{
-		{newFailure("create", context.DeadlineExceeded), passes},
-		{newFailure("create", io.ErrUnexpectedEOF), passes},
-		{&failure{status: 200}, passes},
-		{&failure{status: 201}, passes},
-		{&failure{status: 301}, operator},
-		{&failure{status: 308}, operator},
-		{&failure{status: 400}, operator},
-		{&failure{status: 401}, operator},
-		{&failure{status: 403}, operator},
-		{&failure{status: 404}, operator},
-		{&failure{status: 408}, passes},
-		{&failure{status: 409}, operator},
-		{&failure{status: 429}, busy},
-		{&failure{status: 500}, passes},
-		{&failure{status: 502}, passes},
-		{&failure{status: 503}, passes},
-		{&failure{status: 599}, passes},
-		{errContest, passes},
-		{errForeign, operator},
-		{errors.New("configuration: X is missing"), operator},
-		{fmt.Errorf("%w; %w", &failure{status: 429}, &failure{status: 500}), busy},
-	} {
-		if got := classify(tt.err); got != tt.want {
-			t.Errorf("classify(%v) = %s, want %s", tt.err, got, tt.want)
-		}
-	}
-}
-
-// TestClock holds the clock to the promises: an answer within 5 s unless keeping
-// needs longer, and one before 25 s in any case.
-func TestClock(t *testing.T) {
-	c := newClock()
-	if c.call > 1400*time.Millisecond || c.store+c.queue > 5*time.Second || c.store < 2*c.call {
-		t.Errorf("%+v: the first round must end within 5 s, with time for two tries of the store", c)
-	}
-	if want := [4]time.Duration{0, 6 * time.Second, 12 * time.Second, 18 * time.Second}; c.rounds != want || c.rounds[3]+c.store+c.queue > 25*time.Second {
-		t.Errorf("rounds = %v, want %v and the last to end by 25 s", c.rounds, want)
+	slices.Sort(settledAfter)
+	t.Logf("settled after the end of the outage: median %v, p90 %v, p99 %v, last %v", settledAfter[500].Round(time.Second),
+		settledAfter[900].Round(time.Second), settledAfter[990].Round(time.Second), settledAfter[999].Round(time.Second))
+	if last := settledAfter[999]; last > 6*time.Minute {
+		t.Errorf("the last was settled %v after the outage, want within its next step", last)
 	}
 }

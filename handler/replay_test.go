@@ -1,117 +1,109 @@
 package handler
 
 import (
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
+	"openruntimes/handler/settle"
 )
 
-// TestReplay: what is replayed from the log is the document that would have been
-// stored at once, but for the payee's name, which no log may hold.
+// unsettled has a world log the UNSETTLED line of a payload, and heals it.
+func (w *world) unsettled(t *testing.T, target, name string) string {
+	t.Helper()
+	w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)})
+	if got := w.Post(target, payload(t, name)); got != 503 {
+		t.Fatalf("reply %d, want 503", got)
+	}
+	w.Appwrite.Heal()
+	_, errors := w.Logged()
+	return errors[0]
+}
+
+// TestReplay: what is in the log can be settled from it, once and then again.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("../testdata/*/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no payloads: %v", err)
-	}
-	replayed := 0
-	for _, file := range files {
-		body, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := target(filepath.Base(filepath.Dir(file)) + "/x")
-		direct, later := newWorld(t), newWorld(t)
-		later.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.Status(401, "user_unauthorized", "x")})
-		if deliver(direct, target, string(body)) != 200 || len(direct.stored()) == 0 {
-			continue // refused, or not final
-		}
-		deliver(later, target+"&attempt=25", string(body)) // the last one
-		later.Appwrite.Heal()
-		_, errors := later.Logged()
-		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "created" || err != nil {
-			t.Errorf("%s: Replay(%s) = %s, %v, want created", file, errors[0], did, err)
-			continue
-		}
-		if _, did, err := later.config.Replay(fakeappwrite.FunctionKey, errors[0]); did != "duplicate" || err != nil {
-			t.Errorf("%s: Replay once more = %s, %v, want duplicate", file, did, err)
-		}
-		got, want := later.stored()[0], direct.stored()[0]
-		if want.Data["receiverName"] != nil {
-			want.Data["receiverName"] = nil
-		}
-		got.Data["settledAt"], want.Data["settledAt"] = nil, nil
-		if got.ID != want.ID || !reflect.DeepEqual(got.Data, want.Data) || !reflect.DeepEqual(got.Permissions, want.Permissions) {
-			t.Errorf("%s: replayed as\n%v %v, want\n%v %v", file, got.Data, got.Permissions, want.Data, want.Permissions)
-		}
-		replayed++
-	}
-	if replayed < 300 {
-		t.Errorf("%d payloads were replayed, want most", replayed)
+	for name, id := range map[string]string{
+		"stk/paid":       "ws_CO_23112026140731772*********",
+		"stk/paid-id-37": "6603120bd2fee3f93688aa3f5bc*********",
+		"b2c/paid":       "daa6-4d1a-af61-120b12394*********",
+		"timeout/flat":   "6441-4a2b-ac33-9bb52a6a5*********",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			line := w.unsettled(t, target(name), name)
+			for _, want := range []settle.Outcome{settle.Created, settle.Duplicate} {
+				got, err := w.function.Replay(testbed.FunctionKey, line)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Outcome != want {
+					t.Errorf("outcome = %s, want %s", got.Outcome, want)
+				}
+				if got.ID != id {
+					t.Errorf("id = %s, want %s", got.ID, id)
+				}
+			}
+			if got := testbed.Readers(w.Document()); got != "user:amina" {
+				t.Errorf("the document is read by %q, want amina", got)
+			}
+		})
 	}
 }
 
-// deliver posts to the function without a connection in between.
-func deliver(w *world, target, body string) int {
-	return w.Runtime.Execute(fakeappwrite.Execution{Method: "POST", Path: target, Body: body})
-}
-
-// TestReplayReader: the log holds the uid, not who could read at the time.
+// TestReplayReader: who reads what is replayed is decided by the settings of today.
 func TestReplayReader(t *testing.T) {
 	t.Parallel()
-	for uid, want := range map[string]string{"amina": `read("user:amina")`, "": `read("any")`, "any": `read("user:any")`} {
-		w := newWorld(t)
-		w.config.AnonymousRead = "any"
-		w.Appwrite.Inject(fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)})
-		w.post("/callback?uid="+uid, payload(t, "stk/paid"))
-		w.Appwrite.Heal()
-		_, errors := w.Logged()
-		if _, _, err := w.config.Replay(fakeappwrite.FunctionKey, errors[0]); err != nil {
-			t.Fatal(err)
-		}
-		if got := w.stored()[0].Permissions; len(got) != 1 || got[0] != want {
-			t.Errorf("uid %q: replayed as readable by %v, want %s", uid, got, want)
-		}
+	for uid, want := range map[string]string{"amina": "user:amina", "": "any", "any": "user:any"} {
+		t.Run(uid, func(t *testing.T) {
+			w := newWorld(t)
+			w.Set("DARAJA_ANONYMOUS_READ", "any")
+			line := w.unsettled(t, "/callback?uid="+uid, "stk/paid")
+			if _, err := w.function.Replay(testbed.FunctionKey, line); err != nil {
+				t.Fatal(err)
+			}
+			if got := testbed.Readers(w.Document()); got != want {
+				t.Errorf("the document is read by %q, want %s", got, want)
+			}
+		})
 	}
 }
 
-// TestReplayRefused: nothing is made of a line that is not one of ours.
-func TestReplayRefused(t *testing.T) {
+// TestReplayFails: what cannot be settled is said, and nothing is called for a line
+// that holds no document.
+func TestReplayFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	good := map[string]any{"route": "callback", "uid": "", "id": "ws_CO_1",
-		"data": map[string]any{"checkoutRequestId": "ws_CO_1", "status": "FAILED", "resultCode": 1}}
-	line := func(change func(map[string]any)) string {
-		encoded, _ := json.Marshal(good)
-		var m map[string]any
-		json.Unmarshal(encoded, &m)
-		change(m)
-		encoded, _ = json.Marshal(m)
-		return "UNSETTLED " + string(encoded)
-	}
-	for _, l := range []string{
-		"", "UNSETTLED", "UNSETTLED {", "unsettled {}", "UNSETTLED {}",
-		strings.TrimPrefix(line(func(map[string]any) {}), "UNSETTLED "),
-		line(func(m map[string]any) { m["id"] = "a/b" }),
-		line(func(m map[string]any) { m["id"] = "" }),
-		line(func(m map[string]any) { m["route"] = "b2c/result" }),
-		line(func(m map[string]any) { m["data"].(map[string]any)["status"] = "PAID" }),
-		line(func(m map[string]any) { m["data"].(map[string]any)["checkoutRequestId"] = "" }),
+	line := w.unsettled(t, target("stk/paid"), "stk/paid")
+	w.Operations()
+	for _, tt := range []struct {
+		name, key, line, collection string
+		want                        string
+		calls                       string
+	}{
+		{"no line", testbed.FunctionKey, "", "payments", "no UNSETTLED line", ""},
+		{"half a line", testbed.FunctionKey, line[:40], "payments", "no UNSETTLED line", ""},
+		{"no collection", testbed.FunctionKey, line, "", "configuration: DARAJA_COLLECTION_ID is missing", ""},
+		{"no key", "", line, "payments", "create: 401 user_unauthorized", "create"},
 	} {
-		if _, did, err := w.config.Replay(fakeappwrite.FunctionKey, l); !errors.Is(err, ErrNotUnsettled) || did != "" {
-			t.Errorf("Replay(%q) = %q, %v, want %v", l, did, err, ErrNotUnsettled)
-		}
-	}
-	if w.operations() != "" {
-		t.Error("the API was called for lines that are none")
-	}
-	if id, did, err := w.config.Replay(fakeappwrite.FunctionKey, line(func(map[string]any) {})); id != "*********" || did != "created" || err != nil {
-		t.Errorf("Replay = %s, %s, %v, want created", id, did, err)
+		t.Run(tt.name, func(t *testing.T) {
+			w.Set("DARAJA_COLLECTION_ID", tt.collection)
+			got, err := w.function.Replay(tt.key, tt.line)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("Replay = %v, want %s", err, tt.want)
+			}
+			if got.Outcome != "" {
+				t.Errorf("outcome = %s beside an error", got.Outcome)
+			}
+			if notUnsettled := errors.Is(err, settle.ErrNotUnsettled); notUnsettled != strings.HasPrefix(tt.want, "no ") {
+				t.Errorf("the line has no document: %t", notUnsettled)
+			}
+			if got := w.Operations(); got != tt.calls {
+				t.Errorf("calls = %q, want %q", got, tt.calls)
+			}
+		})
 	}
 }

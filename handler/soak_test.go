@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
+	"openruntimes/handler/settle"
 )
 
 var (
@@ -67,6 +69,7 @@ type callback struct {
 // soak is one world under way.
 type soak struct {
 	*world
+	t         *testing.T
 	rng       *rand.Rand
 	client    *http.Client
 	callbacks []*callback
@@ -85,8 +88,8 @@ func newSoak(t *testing.T, rng *rand.Rand, version string) *soak {
 	w.Appwrite.Version = version
 	w.Appwrite.StringSequence = rng.IntN(2) == 0
 	w.Appwrite.PostgreSQL = rng.IntN(2) == 0
-	return &soak{world: w, rng: rng,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: limit}}
+	return &soak{world: w, t: t, rng: rng,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: testbed.Limit}}
 }
 
 // run makes about that many deliveries, in batches between which the weather
@@ -120,10 +123,10 @@ func (s *soak) replay() {
 	logs, errors := s.Logged()
 	s.logs, s.errors = append(s.logs, logs...), append(s.errors, errors...)
 	for _, line := range s.errors {
-		if !strings.HasPrefix(line, unsettledMark) {
+		if !strings.HasPrefix(line, settle.Mark) {
 			continue
 		}
-		if _, _, err := s.config.Replay(fakeappwrite.FunctionKey, line); err != nil {
+		if _, err := s.function.Replay(testbed.FunctionKey, line); err != nil {
 			s.t.Errorf("%s: %v", line, err)
 		}
 	}
@@ -132,7 +135,7 @@ func (s *soak) replay() {
 // freeze is what a container meets that was frozen for a while: its connections
 // are dead, and none says so. Each may cost one call, not one each.
 func (s *soak) freeze() {
-	endpoint := s.config.Endpoint
+	endpoint := s.Getenv("APPWRITE_FUNCTION_API_ENDPOINT")
 	line := newForgetfulLine(s.t, s.world)
 	batch := make([]*callback, filled)
 	for i := range batch {
@@ -151,7 +154,7 @@ func (s *soak) freeze() {
 		s.frozen++
 		s.t.Errorf("after a freeze: %q, want it stored by the second call", now)
 	}
-	s.config.Endpoint = endpoint
+	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", endpoint)
 }
 
 // transaction draws what Safaricom says about one, repeats included.
@@ -292,7 +295,7 @@ func (s *soak) deliverOne(c *callback) int {
 }
 
 // reader is the user that a transaction is for.
-func reader(id string) string { return hashID(strings.ToLower(id))[:8] }
+func reader(id string) string { return hash(strings.ToLower(id))[:8] }
 
 // pass lets time go by: minutes or hours, in which what is due in the queue runs.
 // The platform may restart, which on 1.8.1 loses what it held in memory, and
@@ -316,7 +319,7 @@ func (s *soak) pass(mayLose bool) {
 	}
 	s.Appwrite.RunUntil(s.Clock.Now().Add(duration), s.Clock, func(e fakeappwrite.Execution) {
 		spare := s.spare(e)
-		if attempt(e) == 1 {
+		if attemptOf(e) == 1 {
 			s.queued++
 			if !spare {
 				s.alone++
@@ -347,13 +350,13 @@ func (s *soak) execute(e fakeappwrite.Execution) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(limit):
+	case <-time.After(testbed.Limit):
 		s.stuck.Store(true)
 		s.t.Errorf("%s hangs", e.Path)
 	}
 	for _, queued := range s.Appwrite.Waiting() {
-		switch n := attempt(queued); {
-		case before[queued.ID] || queued.Body != e.Body || n == attempt(e)+1:
+		switch n := attemptOf(queued); {
+		case before[queued.ID] || queued.Body != e.Body || n == attemptOf(e)+1:
 		default:
 			s.strayed++
 			s.t.Errorf("%s queued %s", e.Path, queued.Path)
@@ -361,8 +364,8 @@ func (s *soak) execute(e fakeappwrite.Execution) {
 	}
 }
 
-// attempt reads the number as the runtime would: the first that there is.
-func attempt(e fakeappwrite.Execution) int {
+// attemptOf reads the number as the runtime would: the first that there is.
+func attemptOf(e fakeappwrite.Execution) int {
 	n := 0
 	if match := regexp.MustCompile(`[?&]attempt=(\d+)`).FindStringSubmatch(e.Path); match != nil {
 		fmt.Sscan(match[1], &n)
@@ -373,8 +376,8 @@ func attempt(e fakeappwrite.Execution) int {
 // spare says whether e may be lost: it is of the first run, and one of a later run
 // waits beside it, as there is wherever the platform took all three.
 func (s *soak) spare(e fakeappwrite.Execution) bool {
-	return attempt(e) <= 8 && slices.ContainsFunc(s.Appwrite.Waiting(), func(waiting fakeappwrite.Execution) bool {
-		return attempt(waiting) > 8 && waiting.Body == e.Body
+	return attemptOf(e) <= 8 && slices.ContainsFunc(s.Appwrite.Waiting(), func(waiting fakeappwrite.Execution) bool {
+		return attemptOf(waiting) > 8 && waiting.Body == e.Body
 	})
 }
 
@@ -440,7 +443,7 @@ func (s *soak) judge(n *tally) {
 	}
 	unsettled := map[string]int{} // lines in the log, by transaction and receipt
 	for _, line := range errors {
-		if rest, ok := strings.CutPrefix(line, "UNSETTLED "); ok {
+		if rest, ok := strings.CutPrefix(line, settle.Mark); ok {
 			var u struct{ Data map[string]any }
 			if err := json.Unmarshal([]byte(rest), &u); err != nil {
 				s.t.Errorf("%q: %v", line, err)
@@ -452,12 +455,12 @@ func (s *soak) judge(n *tally) {
 
 	best := map[string]int{}   // rank that stands, by transaction
 	stands := map[string]int{} // documents, by transaction and receipt
-	for _, d := range s.stored() {
+	for _, d := range s.Stored() {
 		id := transactionOf(d.Data)
 		best[id] = max(best[id], rankOf(d.Data))
 		stands[key(id, d.Data["receipt"])]++
 		readers := strings.Join(d.Permissions, " ")
-		if readers != `read("user:u-`+reader(id)+`")` && !(readers == "" && d.ID == hashID(id, fmt.Sprint(d.Data["receipt"]))) {
+		if readers != `read("user:u-`+reader(id)+`")` && !(readers == "" && d.ID == hash(id+"\n"+fmt.Sprint(d.Data["receipt"]))) {
 			n.unreadable++
 			s.t.Errorf("%s is read by %q", d.ID, readers)
 		}

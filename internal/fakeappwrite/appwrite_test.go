@@ -154,7 +154,7 @@ func TestErrorMessages(t *testing.T) {
 	}
 	r := newRequest("GET", "/documents/x", "")
 	r.Header.Set("X-Appwrite-Key", "standard_write")
-	if _, got := serve(t, a, r); got["message"] != `app.standin@service.example.com (role: applications) missing scopes (["documents.read"])` {
+	if _, got := serve(t, a, r); got["message"] != `app.fake@service.example.com (role: applications) missing scopes (["documents.read"])` {
 		t.Errorf("scope: %v", got["message"])
 	}
 }
@@ -209,33 +209,63 @@ func TestPermissionsStored(t *testing.T) {
 	}
 }
 
-// TestBulk shows what a caller with an empty id does.
-func TestBulk(t *testing.T) {
-	a := newAppwrite(t)
-	for i := range 30 {
-		seed(t, a, fmt.Sprintf("d%d", i), minimal)
+// TestEmptyID: a caller with an empty id would change every document. It is failed,
+// and can be found among the calls.
+func TestEmptyID(t *testing.T) {
+	for _, test := range []struct{ method, path string }{
+		{"PATCH", "/documents/"},
+		{"PUT", "/documents//"},
+		{"DELETE", "/documents"},
+	} {
+		t.Run(test.method, func(t *testing.T) {
+			a := newAppwrite(t)
+			seed(t, a, "x", minimal)
+			a.Reset()
+			if status, got := serve(t, a, newRequest(test.method, test.path, `{"data":{"status":"GONE"}}`)); status != 500 {
+				t.Errorf("%d %v, want 500", status, got)
+			}
+			if calls := a.Calls(); len(calls) != 1 || calls[0].Operation != "bulk" {
+				t.Errorf("Calls = %+v, want one bulk", calls)
+			}
+			if d, ok := a.Document("daraja", "payments", "x"); !ok || d.Data["status"] != "TIMEOUT" {
+				t.Errorf("the document became %v", d)
+			}
+		})
 	}
-	a.Reset()
-	if status, got := serve(t, a, newRequest("PATCH", "/documents/", `{"data":{"status":"GONE"}}`)); status != 200 || got["total"] != 30.0 {
-		t.Fatal(status, got["total"])
-	}
-	for _, d := range a.Documents("daraja", "payments") {
-		if d.Data["status"] != "GONE" {
-			t.Errorf("%s: status %v; want GONE", d.ID, d.Data["status"])
-		}
-	}
-	one := `{"queries":["{\"method\":\"equal\",\"attribute\":\"$id\",\"values\":[\"D7\"]}"]}`
-	if status, got := serve(t, a, newRequest("DELETE", "/documents", one)); status != 200 || got["total"] != 1.0 {
-		t.Fatal(status, got)
-	}
-	if status, _ := serve(t, a, newRequest("DELETE", "/documents//", "")); status != 200 {
-		t.Fatal(status)
-	}
-	if left := a.Documents("daraja", "payments"); len(left) != 0 {
-		t.Errorf("%d documents left", len(left))
-	}
-	if events := a.Events(); len(events) != 60 {
-		t.Errorf("%d events; want 60", len(events))
+}
+
+// TestOperators: what Appwrite would execute is refused where it would, and stored
+// where it would be.
+func TestOperators(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		status     int
+	}{
+		{"operator", `{"method":"increment","values":[1]}`, 400},
+		{"behind space", " \n{\"method\":\"toggle\"}", 400},
+		{"other JSON", `{"method":"explode"}`, 400},
+		{"cut off", `{`, 400},
+		{"behind an apostrophe", `'{"method":"toggle"}`, 200},
+		{"list", `["method"]`, 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAppwrite(t)
+			text, err := json.Marshal(test.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seed(t, a, "x", with(`"failureReason":`+string(text)))
+			status, got := serve(t, a, newRequest("PATCH", "/documents/x", `{"data":{"failureReason":`+string(text)+`}}`))
+			if status != test.status {
+				t.Errorf("PATCH = %d %v, want %d", status, got, test.status)
+			}
+			if status == 400 && got["type"] != "general_bad_request" {
+				t.Errorf("type = %v, want general_bad_request", got["type"])
+			}
+			if d, _ := a.Document("daraja", "payments", "x"); d.Data["failureReason"] != test.text {
+				t.Errorf("stored %q, want %q", d.Data["failureReason"], test.text)
+			}
+		})
 	}
 }
 
@@ -251,12 +281,12 @@ func TestList(t *testing.T) {
 		length      int
 	}{
 		{nil, 30, "d0", "d24", 25},
-		{[]string{`{"method":"limit","values":[2]}`, `{"method":"offset","values":[3]}`}, 30, "d3", "d4", 2},
+		{[]string{`{"method":"limit","values":[2]}`}, 30, "d0", "d1", 2},
 		{[]string{`{"method":"limit","values":[100]}`}, 30, "d0", "d29", 30},
 		{[]string{`{"method":"equal","attribute":"amount","values":[1,2]}`}, 20, "d1", "d29", 20},
 		{[]string{`{"method":"cursorAfter","values":["d4"]}`, `{"method":"limit","values":[2]}`}, 30, "d5", "d6", 2},
 		{[]string{`{"method":"orderDesc","attribute":"amount"}`, `{"method":"limit","values":[1]}`}, 30, "d2", "d2", 1},
-		{[]string{`{"method":"orderAsc","attribute":"$sequence"}`, `{"method":"offset","values":[99]}`}, 30, "", "", 0},
+		{[]string{`{"method":"cursorAfter","values":["d29"]}`}, 30, "", "", 0},
 	} {
 		r := newRequest("GET", "/documents", "")
 		params := r.URL.Query()
@@ -405,7 +435,7 @@ func TestDates(t *testing.T) {
 		{"an operator", `"{\"method\":\"dateSetNow\",\"values\":[]}"`, 400, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, method := range []string{"PATCH", "POST", "PUT"} {
+			for _, method := range []string{"PATCH", "POST"} {
 				a := started(t)
 				path, status := "/documents/x", test.status
 				if method == "POST" {
@@ -423,46 +453,45 @@ func TestDates(t *testing.T) {
 	}
 }
 
-// TestDocumentSecurity has what a session may do with documents
-// whose own permissions count, and with others.
+// TestDocumentSecurity has what a session may read where documents' own
+// permissions count, and where they do not. It may write nowhere.
 func TestDocumentSecurity(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		security    bool
 		permissions string
-		get, list   int
+		own, list   int
 		total       float64
-		create      int
 	}{
-		{"documents decide", true, `[]`, 404, 200, 0, 401},
-		{"nothing counts", false, `[]`, 404, 401, 0, 401},
-		{"collection lets users read", false, `["read(\"users\")"]`, 200, 200, 2, 401},
-		{"collection lets users create", true, `["create(\"users\")"]`, 404, 200, 0, 201},
-		{"collection lets any write", true, `["write(\"any\")"]`, 404, 200, 0, 201},
+		{"documents decide", true, `[]`, 200, 200, 1},
+		{"nothing counts", false, `[]`, 404, 401, 0},
+		{"collection lets users read", false, `["read(\"users\")"]`, 200, 200, 2},
+		{"collection lets users create", true, `["create(\"users\")"]`, 200, 200, 1},
 	} {
-		schema := fmt.Sprintf(`{"databases":[{"$id":"daraja","enabled":true}],"collections":[{"$id":"payments","databaseId":"daraja",
-			"enabled":true,"documentSecurity":%v,"$permissions":%s,"attributes":[{"key":"s","type":"string","size":9}]}]}`, test.security, test.permissions)
-		a, err := New([]byte(schema))
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.AddKey("standard_all", "documents.read", "documents.write")
-		a.AddSession("ada-secret", "ada")
-		seed(t, a, "own", `{"s":"1"}`)
-		serve(t, a, newRequest("PATCH", "/documents/own", `{"permissions":["read(\"user:bob\")"]}`))
-		seed(t, a, "other", `{"s":"1"}`)
+		t.Run(test.name, func(t *testing.T) {
+			schema := fmt.Sprintf(`{"databases":[{"$id":"daraja","enabled":true}],"collections":[{"$id":"payments","databaseId":"daraja",
+				"enabled":true,"documentSecurity":%v,"$permissions":%s,"attributes":[{"key":"s","type":"string","size":9}]}]}`, test.security, test.permissions)
+			a, err := New([]byte(schema))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.AddKey("standard_all", "documents.read", "documents.write")
+			a.AddSession("ada-secret", "ada")
+			seed(t, a, "own", `{"s":"1"}`)
+			serve(t, a, newRequest("PATCH", "/documents/own", `{"permissions":["read(\"user:ada\")"]}`))
+			seed(t, a, "other", `{"s":"1"}`)
 
-		get, _ := serve(t, a, as("ada-secret", newRequest("GET", "/documents/own", "")))
-		list, body := serve(t, a, as("ada-secret", newRequest("GET", "/documents", "")))
-		total, _ := body["total"].(float64)
-		create, _ := serve(t, a, as("ada-secret", newRequest("POST", "/documents", `{"documentId":"new","data":{"s":"2"}}`)))
-		if get != test.get || list != test.list || total != test.total || create != test.create {
-			t.Errorf("%s: get %d, list %d with %v, create %d; want %+v", test.name, get, list, total, create, test)
-		}
-		want := []string{`read("user:ada")`, `update("user:ada")`, `delete("user:ada")`}
-		if d, ok := a.Document("daraja", "payments", "new"); ok && !slices.Equal(d.Permissions, want) {
-			t.Errorf("%s: the new document has %q; want %q", test.name, d.Permissions, want)
-		}
+			if got, _ := serve(t, a, as("ada-secret", newRequest("GET", "/documents/own", ""))); got != test.own {
+				t.Errorf("get = %d, want %d", got, test.own)
+			}
+			list, body := serve(t, a, as("ada-secret", newRequest("GET", "/documents", "")))
+			if total, _ := body["total"].(float64); list != test.list || total != test.total {
+				t.Errorf("list = %d with %v, want %d with %v", list, total, test.list, test.total)
+			}
+			if got, _ := serve(t, a, as("ada-secret", newRequest("POST", "/documents", `{"documentId":"new","data":{"s":"2"}}`))); got != 401 {
+				t.Errorf("create = %d, want 401", got)
+			}
+		})
 	}
 }
 
@@ -475,51 +504,55 @@ func as(session string, r *http.Request) *http.Request {
 
 func TestAttributes(t *testing.T) {
 	a, err := New([]byte(`{"databases":[{"$id":"daraja","enabled":true}],"collections":[{"$id":"payments","databaseId":"daraja","enabled":true,"attributes":[
-		{"key":"small","type":"integer","min":1,"max":10,"default":5},
+		{"key":"small","type":"integer","min":1,"max":10},
 		{"key":"half","type":"integer","max":2147483647},
-		{"key":"price","type":"double","min":0,"max":1.5},
-		{"key":"open","type":"boolean","default":true},
-		{"key":"tags","type":"string","size":3,"array":true}]}]}`))
+		{"key":"whole","type":"integer","min":-9223372036854775808,"max":9223372036854775807}],
+		"indexes":[{"key":"by_small","type":"key","attributes":["small"],"orders":["ASC"]}]}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.AddKey("standard_all", "documents.write")
-	for i, test := range []struct {
+	for _, test := range []struct {
 		data string
 		want int
 	}{
 		{`{"small":1}`, 201}, {`{"small":0}`, 400}, {`{"small":11}`, 400},
 		{`{"half":2147483647}`, 201}, {`{"half":2147483648}`, 400}, {`{"half":-2147483649}`, 400},
-		{`{"price":1}`, 201}, {`{"price":1.5}`, 201}, {`{"price":-0.5}`, 400}, {`{"price":1e999}`, 400}, {`{"price":"1"}`, 400},
-		{`{"open":false}`, 201}, {`{"open":0}`, 400}, {`{"open":"true"}`, 400},
-		{`{"tags":["abc","äöü",null]}`, 201}, {`{"tags":["abcd"]}`, 400}, {`{"tags":"abc"}`, 400}, {`{"tags":[1]}`, 400}, {`{"tags":["\u0000"]}`, 500},
+		{`{"whole":9223372036854775807}`, 201}, {`{"whole":-9223372036854775808}`, 201},
 	} {
-		status, got := serve(t, a, newRequest("POST", "/documents", fmt.Sprintf(`{"documentId":"d%d","data":%s}`, i, test.data)))
-		if status != test.want {
-			t.Errorf("create %s = %d %v; want %d", test.data, status, got["message"], test.want)
-		}
+		t.Run(test.data, func(t *testing.T) {
+			status, got := serve(t, a, newRequest("POST", "/documents", fmt.Sprintf(`{"documentId":"unique()","data":%s}`, test.data)))
+			if status != test.want {
+				t.Errorf("create = %d %v; want %d", status, got["message"], test.want)
+			}
+		})
 	}
-	d, _ := a.Document("daraja", "payments", "d3")
-	if want := (map[string]any{"small": int64(5), "half": int64(2147483647), "price": nil, "open": true, "tags": []any{}}); !reflect.DeepEqual(d.Data, want) {
-		t.Errorf("with defaults: %v; want %v", d.Data, want)
-	}
-	if status, got := serve(t, a, newRequest("PATCH", "/documents/d3", `{"data":{"open":"{\"method\":\"toggle\"}","small":null}}`)); status != 200 || got["open"] != false || got["small"] != nil {
-		t.Errorf("PATCH = %d %v; want open false, small null", status, got)
+	d := a.Documents("daraja", "payments")[1]
+	if want := (map[string]any{"small": nil, "half": int64(2147483647), "whole": nil}); !reflect.DeepEqual(d.Data, want) {
+		t.Errorf("stored %v; want %v", d.Data, want)
 	}
 }
 
+// TestNewRefuses has schemas in which something cannot be checked.
 func TestNewRefuses(t *testing.T) {
-	for _, schema := range []string{
-		``,
-		`{"collections":[{"$id":"c","databaseId":"nope"}]}`,
-		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"datetime","array":true}]}]}`,
-		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","format":"email"}]}]}`,
-		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","encrypt":true}]}]}`,
-		`{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d","attributes":[{"key":"a","type":"string","required":true,"default":"x"}]}]}`,
+	in := func(more string) string {
+		return `{"databases":[{"$id":"d"}],"collections":[{"$id":"c","databaseId":"d",` + more + `}]}`
+	}
+	for name, schema := range map[string]string{
+		"no JSON":     ``,
+		"no database": `{"collections":[{"$id":"c","databaseId":"nope"}]}`,
+		"type":        in(`"attributes":[{"key":"a","type":"double"}]`),
+		"array":       in(`"attributes":[{"key":"a","type":"string","size":1,"array":true}]`),
+		"format":      in(`"attributes":[{"key":"a","type":"string","format":"email"}]`),
+		"encrypt":     in(`"attributes":[{"key":"a","type":"string","encrypt":true}]`),
+		"default":     in(`"attributes":[{"key":"a","type":"string","size":1,"default":"x"}]`),
+		"index":       in(`"indexes":[{"key":"a","type":"unique"}]`),
 	} {
-		if a, err := New([]byte(schema)); err == nil || a != nil {
-			t.Errorf("New(%s) = %v, %v; want an error", schema, a, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if a, err := New([]byte(schema)); err == nil || a != nil {
+				t.Errorf("New = %v, %v; want an error", a, err)
+			}
+		})
 	}
 }
 
@@ -625,7 +658,7 @@ func TestNUL(t *testing.T) {
 // TestDisabledCollection: what is disabled is so for all but API keys.
 func TestDisabledCollection(t *testing.T) {
 	a := newAppwrite(t)
-	a.databases["daraja"].collections["payments"].enabled = false
+	a.Databases["daraja"].Collections["payments"].Enabled = false
 	seed(t, a, "x", minimal)
 	for _, test := range []struct {
 		method, path, body string
@@ -803,7 +836,7 @@ func TestHangAndHangup(t *testing.T) {
 	server := httptest.NewServer(a)
 	defer server.Close()
 	send := func(timeout time.Duration) error {
-		r := newRequest("POST", "/documents", `{"documentId":"`+newID()+`","data":`+minimal+`}`)
+		r := newRequest("POST", "/documents", `{"documentId":"`+NewID()+`","data":`+minimal+`}`)
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		out, err := http.NewRequestWithContext(ctx, r.Method, server.URL+r.URL.Path, r.Body)
@@ -842,6 +875,7 @@ func TestCalls(t *testing.T) {
 	serve(t, a, newRequest("GET", "/documents/y.", ""))
 	serve(t, a, newRequest("PATCH", "/documents/x", `{"data":{"status":"x"}}`))
 	serve(t, a, newRequest("PUT", "/documents/x", `{"data":{}}`))
+	serve(t, a, newRequest("DELETE", "/documents/", ""))
 	serve(t, a, newRequest("GET", "/documents", ""))
 	serve(t, a, newRequest("DELETE", "/documents/x", ""))
 	serve(t, a, newRequest("PATCH", "/documents/x/amount/increment", ""))
@@ -856,7 +890,8 @@ func TestCalls(t *testing.T) {
 		"create POST /documents 201",
 		"get GET /documents/y. 404 document_not_found",
 		"replace PATCH /documents/x 200",
-		"upsert PUT /documents/x 400 document_missing_payload",
+		"upsert PUT /documents/x 500 general_unknown",
+		"bulk DELETE /documents/ 500 general_unknown",
 		"list GET /documents 200",
 		"delete DELETE /documents/x 204",
 		"PATCH /documents/x/amount/increment 404",
@@ -916,5 +951,30 @@ func BenchmarkCreate(b *testing.B) {
 	b.ReportAllocs()
 	for range b.N {
 		a.ServeHTTP(httptest.NewRecorder(), newRequest("POST", "/documents", `{"documentId":"unique()","data":`+paid+`}`))
+	}
+}
+
+// TestConsoleProject: every server has the project console, where a guest may ask
+// for the version, and no API key counts.
+func TestConsoleProject(t *testing.T) {
+	for _, test := range []struct {
+		name, path, key string
+		status          int
+		kind            string
+	}{
+		{"version", "/v1/health/version", "", 200, ""},
+		{"version with a key", "/v1/health/version", "standard_all", 401, "user_unauthorized"},
+		{"documents", "/v1/databases/daraja/collections/payments/documents", "", 401, "general_unauthorized_scope"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", test.path, nil)
+			r.Header.Set("X-Appwrite-Project", "console")
+			r.Header.Set("X-Appwrite-Key", test.key)
+			status, body := serve(t, newAppwrite(t), r)
+			kind, _ := body["type"].(string)
+			if status != test.status || kind != test.kind {
+				t.Errorf("%d %s, want %d %s", status, kind, test.status, test.kind)
+			}
+		})
 	}
 }

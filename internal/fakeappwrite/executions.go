@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -33,40 +33,6 @@ type Execution struct {
 	Trigger string `json:"-"`
 }
 
-// A Clock is the time plus what was added by hand.
-type Clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
-}
-
-// Now returns the clock's time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
-}
-
-// MoveTo sets the clock forward. It never goes back.
-func (c *Clock) MoveTo(t time.Time) {
-	if d := t.Sub(c.Now()); d > 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.ahead += d
-	}
-}
-
-// SetDatabaseDown makes the project's database fail, or work again. While it is
-// down every document call is a 500. So is queueing, up to 1.9.6: Appwrite then
-// writes a row of the execution there, after it has made the schedule.
-func (a *Appwrite) SetDatabaseDown(down bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.databaseDown = down
-}
-
-// queueNeedsDatabase says whether that version writes the row on the spot.
-func (a *Appwrite) queueNeedsDatabase() bool { return !older("1.9.6", a.Version) }
-
 // Waiting returns the executions whose time has not come, the next first.
 func (a *Appwrite) Waiting() []Execution {
 	a.mu.Lock()
@@ -80,7 +46,7 @@ func (a *Appwrite) Waiting() []Execution {
 //
 // Whatever run does, an execution is run once: nothing repeats one that failed
 // or died. See [Appwrite.RunsTwice] for the exception.
-func (a *Appwrite) RunUntil(until time.Time, clock *Clock, run func(Execution)) int {
+func (a *Appwrite) RunUntil(until time.Time, clock interface{ MoveTo(time.Time) }, run func(Execution)) int {
 	for n := 0; ; {
 		e, times := a.takeDue(until)
 		if times == 0 {
@@ -116,12 +82,12 @@ func (a *Appwrite) takeDue(until time.Time) (due Execution, times int) {
 // out of its table as soon as it is due within a minute, and then knows it in
 // memory only; it returns how many were lost so. From 1.9.0 none is.
 func (a *Appwrite) Restart() (lost int) {
-	if !older(a.Version, "1.9.0") {
+	if !Older(a.Version, "1.9.0") {
 		return 0
 	}
-	soon := a.now().Add(time.Minute)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	soon := a.now().Add(time.Minute)
 	before := len(a.queue)
 	a.queue = slices.DeleteFunc(a.queue, func(e Execution) bool { return !e.ScheduledAt.After(soon) })
 	return before - len(a.queue)
@@ -132,7 +98,7 @@ func (a *Appwrite) Record(e Execution) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e.ID == "" {
-		e.ID = newID()
+		e.ID = NewID()
 	}
 	a.ran = append(a.ran, e)
 }
@@ -146,53 +112,49 @@ func (a *Appwrite) Executions() []Execution {
 
 // execute is POST /functions/{id}/executions, as far as an execution is for
 // later.
-func (a *Appwrite) execute(q *request) (reply, error) {
+func (a *Appwrite) execute(q *Request) (Reply, error) {
 	e, err := q.execution(a.now())
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
-	if !a.functions[q.id].mayExecute(q.caller) {
-		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
+	f := a.Functions[e.Function]
+	if f == nil {
+		return Reply{}, a.NotFound("function", e.Function)
+	}
+	if !q.caller.key && !slices.ContainsFunc(q.caller.roles(), func(role string) bool { return slices.Contains(f.Execute, role) }) {
+		return Reply{}, unauthorized("The current user is not authorized to perform the requested action.")
 	}
 	kept, err := json.Marshal(e)
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	if len(kept)*4/3 > maxSchedule {
-		return reply{}, &apiError{500, "general_unknown", "Server Error"}
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.databaseDown && a.queueNeedsDatabase() {
-		// The schedule was made, and a tick of the scheduler deletes it as an
-		// orphan, since it has no execution.
-		return reply{}, &apiError{500, "general_unknown", "Server Error"}
+		return Reply{}, serverError()
 	}
 	i, _ := slices.BinarySearchFunc(a.queue, e, func(x, y Execution) int {
 		return cmp.Or(x.ScheduledAt.Compare(y.ScheduledAt), -1) // behind those of the same time
 	})
 	a.queue = slices.Insert(a.queue, i, e)
-	return reply{status: http.StatusAccepted, body: e.render()}, nil
+	return Reply{Status: http.StatusAccepted, Body: e.model()}, nil
 }
 
 // execution reads and checks the parameters.
-func (q *request) execution(now time.Time) (Execution, error) {
-	e := Execution{ID: newID(), Function: q.id, Method: http.MethodPost, Path: "/"}
+func (q *Request) execution(now time.Time) (Execution, error) {
+	e := Execution{ID: NewID(), Function: q.Var("function"), Method: http.MethodPost, Path: "/"}
 	for name, to := range map[string]*string{"method": &e.Method, "path": &e.Path, "body": &e.Body} {
-		v, present := q.params[name]
-		s, ok := v.(string)
-		if present && v != nil && !ok {
-			return e, invalidParam(name, "Value must be a valid string")
+		s, ok := q.Params[name].(string)
+		if q.Params[name] != nil && !ok {
+			return e, InvalidParam(name, "Value must be a valid string")
 		}
 		if ok {
 			*to = s
 		}
 	}
 	if len(e.Path) > 2048 || len(e.Body) > 10<<20 {
-		return e, invalidParam("path", "Value must be a valid string and no longer than 2048 chars")
+		return e, InvalidParam("path", "Value must be a valid string and no longer than 2048 chars")
 	}
 	if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}, e.Method) {
-		return e, invalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
+		return e, InvalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
 	}
 	var err error
 	if e.ScheduledAt, err = q.schedule(now); err != nil {
@@ -205,18 +167,18 @@ func (q *request) execution(now time.Time) (Execution, error) {
 // schedule reads when an execution is to run: at a whole minute, 60 s ahead or
 // more by the server's clock. 59.998 s were refused, as were seconds,
 // milliseconds and the past; 40 days and the year 2099 were taken.
-func (q *request) schedule(now time.Time) (time.Time, error) {
-	when, scheduled := q.params["scheduledAt"].(string)
-	async := slices.Contains([]any{true, "true", "1", int64(1)}, q.params["async"])
+func (q *Request) schedule(now time.Time) (time.Time, error) {
+	when, scheduled := q.Params["scheduledAt"].(string)
+	async := slices.Contains([]any{true, "true", "1", int64(1)}, q.Params["async"])
 	switch {
 	case !scheduled:
-		return time.Time{}, &apiError{400, "general_bad_request", "The stand-in runs no execution at once: async and scheduledAt are needed."}
+		return time.Time{}, &Error{400, "general_bad_request", "The fake runs no execution at once: async and scheduledAt are needed."}
 	case !async:
-		return time.Time{}, &apiError{400, "general_bad_request", "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."}
+		return time.Time{}, &Error{400, "general_bad_request", "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."}
 	}
 	at, err := time.Parse(time.RFC3339, when)
 	if err != nil || at.Truncate(time.Minute) != at || at.Before(now.Add(time.Minute)) {
-		return time.Time{}, &apiError{400, "general_bad_request", "Execution schedule must be a valid date, and at least 1 minute from now"}
+		return time.Time{}, &Error{400, "general_bad_request", "Execution schedule must be a valid date, and at least 1 minute from now"}
 	}
 	return at.UTC(), nil
 }
@@ -224,80 +186,38 @@ func (q *request) schedule(now time.Time) (time.Time, error) {
 // executionHeaders reads the headers for the function. One of the platform's in
 // lower case makes the server answer 500; in other capitals it is taken, and
 // reaches the function before the platform's own.
-func (q *request) executionHeaders() (map[string]string, error) {
+func (q *Request) executionHeaders() (map[string]string, error) {
 	headers := map[string]string{}
-	given, ok := q.params["headers"].(map[string]any)
-	if !ok && q.params["headers"] != nil {
-		return nil, invalidParam("headers", "Value must be a valid object")
+	given, ok := q.Params["headers"].(map[string]any)
+	if !ok && q.Params["headers"] != nil {
+		return nil, InvalidParam("headers", "Value must be a valid object")
 	}
 	for name, v := range given {
 		s, ok := v.(string)
-		if !ok || !headerName(name) {
-			return nil, &apiError{500, "general_unknown", "Server Error"}
+		if !ok || !headerName.MatchString(name) || strings.HasPrefix(name, "x-appwrite-") {
+			return nil, serverError()
 		}
 		headers[name] = s
 	}
 	return headers, nil
 }
 
-// headerName reports whether the name of a header is one that Appwrite takes:
-// letters, digits and, within, hyphens.
-func headerName(s string) bool {
-	if s == "" || strings.HasPrefix(s, "x-appwrite-") || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
+// headerName is the name of a header that Appwrite takes.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+
+// listExecutions is GET /functions/{id}/executions.
+func (a *Appwrite) listExecutions(q *Request) (Reply, error) {
+	if id := q.Var("function"); a.Functions[id] == nil {
+		return Reply{}, a.NotFound("function", id)
 	}
-	for i := range len(s) {
-		if !alphanumeric(s[i]) && s[i] != '-' {
-			return false
-		}
+	var ran []Model
+	for _, e := range a.ran {
+		ran = append(ran, e.model())
 	}
-	return true
+	return q.Page("executions", ran)
 }
 
-// listExecutions is GET /functions/{id}/executions, with the queries limit,
-// cursorAfter, and orderAsc and orderDesc, whose attribute is taken for the time
-// of creation.
-func (a *Appwrite) listExecutions(q *request) (reply, error) {
-	if !q.caller.key {
-		return reply{}, unauthorized("The current user is not authorized to perform the requested action.")
-	}
-	queries, err := queriesParam(q.http.URL.Query())
-	if err != nil {
-		return reply{}, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	ran := slices.Clone(a.ran)
-	limit, total := defaultLimit, len(ran)
-	if slices.ContainsFunc(queries, func(query query) bool { return query.method == "orderDesc" }) {
-		slices.Reverse(ran)
-	}
-	for _, query := range queries {
-		if query.method == "orderAsc" || query.method == "orderDesc" {
-			continue
-		}
-		if len(query.values) != 1 {
-			return reply{}, invalidQuery("one value is needed")
-		}
-		n, _ := query.values[0].(int64)
-		after := slices.IndexFunc(ran, func(e Execution) bool { return e.ID == query.values[0] })
-		switch {
-		case query.method == "limit" && n > 0:
-			limit = int(n)
-		case query.method == "cursorAfter" && after >= 0:
-			ran = ran[after+1:]
-		default:
-			return reply{}, invalidQuery("the stand-in knows limit, cursorAfter and order")
-		}
-	}
-	executions := []any{}
-	for _, e := range ran[:min(limit, len(ran))] {
-		executions = append(executions, e.render())
-	}
-	return reply{status: http.StatusOK, body: map[string]any{"total": min(total, maxTotal), "executions": executions}}, nil
-}
-
-func (e Execution) render() map[string]any {
+func (e Execution) model() Model {
 	status := "scheduled"
 	if e.Status != 0 {
 		status = "completed"
@@ -305,9 +225,9 @@ func (e Execution) render() map[string]any {
 	if e.Status >= 500 {
 		status = "failed"
 	}
-	return map[string]any{
+	return Model{
 		"$id": e.ID, "functionId": e.Function, "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
 		"requestMethod": e.Method, "requestPath": e.Path, "responseStatusCode": e.Status,
-		"logs": e.Logs, "errors": e.Errors, "scheduledAt": e.ScheduledAt.Format(timeLayout),
+		"logs": e.Logs, "errors": e.Errors, "scheduledAt": formatTime(e.ScheduledAt),
 	}
 }

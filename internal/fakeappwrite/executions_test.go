@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 )
 
 // queueing is a request to queue an execution.
@@ -26,6 +24,15 @@ func scheduled(at time.Time, path string) string {
 func withHeader(now time.Time, name string) string {
 	return strings.Replace(scheduled(now.Add(2*time.Minute), "/"), `"async"`, fmt.Sprintf(`"headers":{%q:"k"},"async"`, name), 1)
 }
+
+// A queueClock stands until it is moved.
+type queueClock struct{ at time.Time }
+
+func newQueueClock() *queueClock { return &queueClock{time.Date(2026, 11, 23, 6, 30, 5, 0, time.UTC)} }
+
+func (c *queueClock) Now() time.Time { return c.at }
+
+func (c *queueClock) MoveTo(t time.Time) { c.at = t }
 
 // TestQueueParams has what Appwrite refuses to queue.
 func TestQueueParams(t *testing.T) {
@@ -87,7 +94,7 @@ func TestQueueParams(t *testing.T) {
 func TestRunUntil(t *testing.T) {
 	a := newAppwrite(t)
 	a.AddKey("standard_all", "execution.write")
-	clock := &Clock{}
+	clock := newQueueClock()
 	a.Now = clock.Now
 	start := clock.Now().Truncate(time.Minute)
 	queue := func(minutes int, path string) {
@@ -120,7 +127,7 @@ func TestRunsTwice(t *testing.T) {
 		a := newAppwrite(t)
 		a.AddKey("standard_all", "execution.write")
 		a.Version, a.RunsTwice = version, true
-		clock := &Clock{}
+		clock := newQueueClock()
 		a.Now = clock.Now
 		start := clock.Now().Truncate(time.Minute)
 		for path, minutes := range map[string]time.Duration{"/a": 2, "/b": 3} {
@@ -132,32 +139,5 @@ func TestRunsTwice(t *testing.T) {
 		if got := strings.Join(ran, " "); got != want || n != len(ran) {
 			t.Errorf("%s: RunUntil = %d, ran %s; want %s", version, n, got, want)
 		}
-	}
-}
-
-// TestExecute: what comes out of the queue reaches the function as the platform
-// sends it.
-func TestExecute(t *testing.T) {
-	var got openruntimes.ContextRequest
-	rt := &Runtime{Key: "k", Main: func(c openruntimes.Context) openruntimes.Response {
-		got = c.Req
-		return c.Res.Text("", c.Res.WithStatusCode(503))
-	}}
-	e := Execution{Method: "POST", Path: "/b2c/result?attempt=1&uid=u", Body: "{}", Headers: map[string]string{"X-Other": "o"}}
-	if status := rt.Execute(e); status != 503 {
-		t.Errorf("Execute = %d; want 503", status)
-	}
-	if got.Method != "POST" || got.Path != "/b2c/result" || got.Query["attempt"] != "1" || got.BodyText() != "{}" {
-		t.Errorf("the request is %+v", got)
-	}
-	if h := got.Headers; h["x-appwrite-trigger"] != "schedule" || h["x-appwrite-key"] != "k" || h["x-other"] != "o" || h["authorization"] != executorAuthorization {
-		t.Errorf("the headers are %v", h)
-	}
-
-	// What its sender made up stands before what the platform says.
-	e.Headers = map[string]string{"X-Appwrite-Key": "forged", "X-Appwrite-Trigger": "event", "Authorization": "own"}
-	rt.Execute(e)
-	if h := got.Headers; h["x-appwrite-trigger"] != "event" || h["x-appwrite-key"] != "forged" || h["x-appwrite-user-id"] != "" || h["authorization"] != "own" {
-		t.Errorf("with forged headers they are %v", h)
 	}
 }

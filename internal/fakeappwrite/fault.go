@@ -36,7 +36,7 @@ type Fault struct {
 // do nothing.
 func (a *Appwrite) Inject(f Fault) {
 	if f.Reply == nil && (f.After || f.Delay <= 0) || f.Times < 0 {
-		panic("standin: Inject: a fault that spoils nothing")
+		panic("fake Appwrite: Inject: a fault that spoils nothing")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -88,7 +88,7 @@ func wait(r *http.Request, d time.Duration) bool {
 // Status replies with an error as Appwrite writes it. With 429 go the headers
 // of a limit that was reached, among which there is no Retry-After.
 func Status(code int, errorType, message string) http.HandlerFunc {
-	body, err := json.Marshal(errorBody(&apiError{code, errorType, message}, defaultVersion))
+	body, err := json.Marshal(errorBody(&Error{code, errorType, message}, Versions[len(Versions)-1]))
 	if err != nil {
 		panic(err) // strings and numbers
 	}
@@ -99,7 +99,7 @@ func Status(code int, errorType, message string) http.HandlerFunc {
 			h.Set("X-RateLimit-Remaining", "0")
 			h.Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Unix()+60, 10))
 		}
-		h.Set("Content-Type", "application/json; charset=UTF-8")
+		h.Set("Content-Type", jsonType)
 		w.WriteHeader(code)
 		w.Write(body)
 	}
@@ -108,17 +108,16 @@ func Status(code int, errorType, message string) http.HandlerFunc {
 // HTML replies with a page, as a proxy in front of Appwrite does.
 func HTML(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		writePage(w, code)
+		w.Header().Set("Content-Type", htmlType)
+		w.WriteHeader(code)
+		w.Write(page(code))
 	}
 }
 
-const htmlType = "text/html; charset=UTF-8"
-
-func writePage(w http.ResponseWriter, code int) {
-	w.Header().Set("Content-Type", htmlType)
-	w.WriteHeader(code)
-	w.Write(page(code))
-}
+const (
+	jsonType = "application/json; charset=UTF-8"
+	htmlType = "text/html; charset=UTF-8"
+)
 
 // page is HTML that shows a status.
 func page(code int) []byte {
@@ -129,7 +128,7 @@ func page(code int) []byte {
 // Empty replies with the JSON object {}.
 func Empty(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+		w.Header().Set("Content-Type", jsonType)
 		w.WriteHeader(code)
 		io.WriteString(w, "{}")
 	}

@@ -3,7 +3,7 @@ package fakeappwrite
 import (
 	"cmp"
 	"maps"
-	"net/url"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -19,64 +19,90 @@ type query struct {
 	values            []any
 }
 
-// queriesParam reads the queries of a URL, spelt queries[] or queries[0].
-func queriesParam(params url.Values) ([]query, error) {
-	var texts []any
+// queries reads those of the URL, spelt queries[] or queries[0]. It refuses total,
+// which the versions understand differently.
+func (q *Request) queries() ([]query, error) {
+	var queries []query
+	params := q.HTTP.URL.Query()
+	if params.Has("total") {
+		return nil, InvalidParam("total", "The fake always counts.")
+	}
 	for _, key := range slices.Sorted(maps.Keys(params)) {
-		if strings.HasPrefix(key, "queries[") {
-			for _, s := range params[key] {
-				texts = append(texts, s)
+		if !strings.HasPrefix(key, "queries[") {
+			continue
+		}
+		for _, s := range params[key] {
+			decoded, _ := decodeJSON([]byte(s))
+			object, _ := decoded.(map[string]any)
+			var read query
+			read.method, _ = object["method"].(string)
+			read.attribute, _ = object["attribute"].(string)
+			read.values, _ = object["values"].([]any)
+			if read.method == "" || len(s) > 4096 {
+				return nil, invalidQuery(s)
 			}
+			queries = append(queries, read)
 		}
 	}
-	return parseQueries(texts)
-}
-
-func parseQueries(texts []any) ([]query, error) {
-	if len(texts) > 100 {
-		return nil, invalidParam("queries", "Value must a valid array no longer than 100 items")
-	}
-	queries := make([]query, len(texts))
-	for i, v := range texts {
-		s, ok := v.(string)
-		if !ok || len(s) > 4096 {
-			return nil, invalidParam("queries", "Value must be a valid string and no longer than 4096 chars")
-		}
-		decoded, _ := decodeJSON([]byte(s))
-		object, _ := decoded.(map[string]any)
-		queries[i].method, _ = object["method"].(string)
-		queries[i].attribute, _ = object["attribute"].(string)
-		queries[i].values, _ = object["values"].([]any)
-		if queries[i].method == "" {
-			return nil, invalidQuery("Invalid query: " + s)
-		}
+	if len(queries) > 100 {
+		return nil, InvalidParam("queries", "Value must a valid array no longer than 100 items")
 	}
 	return queries, nil
 }
 
 func invalidQuery(reason string) error {
-	return &apiError{400, "general_query_invalid", "Invalid query: " + reason}
+	return &Error{400, "general_query_invalid", "Invalid query: " + reason}
 }
 
-// selected returns the documents that a bulk request's body is about.
-func (c *collection) selected(params map[string]any) ([]*Document, error) {
-	texts, ok := params["queries"].([]any)
-	if !ok && params["queries"] != nil {
-		return nil, invalidParam("queries", "Value must a valid array no longer than 100 items")
-	}
-	queries, err := parseQueries(texts)
+func unknownCursor() error {
+	return &Error{400, "general_cursor_not_found", "The cursor is invalid."}
+}
+
+// Page replies with one page of all resources of a kind, which are in order of
+// creation. The queries are limit, offset, cursorAfter, equal, and one order, by
+// whatever attribute, which is taken for that of creation.
+func (q *Request) Page(kind string, all []Model) (Reply, error) {
+	queries, err := q.queries()
 	if err != nil {
-		return nil, err
+		return Reply{}, err
 	}
-	found, _, err := c.search(slices.Clone(c.order), queries, len(c.order))
-	return found, err
+	limit, offset, cursor := defaultLimit, 0, ""
+	for _, query := range queries {
+		switch query.method {
+		case "limit":
+			limit, err = query.count(1)
+		case "offset":
+			offset, err = query.count(0)
+		case "cursorAfter":
+			cursor, err = query.id()
+		case "equal":
+			all = slices.DeleteFunc(all, func(m Model) bool { return !slices.Contains(query.values, m[query.attribute]) })
+		case "orderAsc":
+		case "orderDesc":
+			slices.Reverse(all)
+		default:
+			err = invalidQuery("the fake does not know " + query.method)
+		}
+		if err != nil {
+			return Reply{}, err
+		}
+	}
+	total := min(len(all), maxTotal)
+	if cursor != "" {
+		at := slices.IndexFunc(all, func(m Model) bool { return m["$id"] == cursor })
+		if at < 0 {
+			return Reply{}, unknownCursor()
+		}
+		offset = at + 1
+	}
+	page := append([]Model{}, all[min(offset, len(all)):min(offset+limit, len(all))]...)
+	return Reply{Status: http.StatusOK, Body: Model{"total": total, kind: page}}, nil
 }
 
-// search applies queries to documents, which it may reorder. It returns one
-// page, of limit documents if no query says otherwise, and how many there are
-// on all pages.
-func (c *collection) search(documents []*Document, queries []query, limit int) (page []*Document, total int, err error) {
-	offset, cursor := 0, ""
+// search applies queries to documents, which it may reorder. It returns one page
+// and how many there are on all pages.
+func (c *Collection) search(documents []*Document, queries []query) (page []*Document, total int, err error) {
+	limit, cursor := defaultLimit, ""
 	var by order
 	for _, q := range queries {
 		switch q.method {
@@ -89,32 +115,27 @@ func (c *collection) search(documents []*Document, queries []query, limit int) (
 			// The caller leaves out what is not selected.
 		case "limit":
 			limit, err = q.count(1)
-		case "offset":
-			offset, err = q.count(0)
 		case "cursorAfter":
-			cursor, err = q.text()
+			cursor, err = q.id()
 		default:
-			err = invalidQuery("the stand-in does not know " + q.method)
+			err = invalidQuery("the fake does not know " + q.method)
 		}
 		if err != nil {
 			return nil, 0, err
 		}
 	}
 	total = min(len(documents), maxTotal)
-	if len(by) > 0 {
-		slices.SortFunc(documents, by.compare)
-	}
+	slices.SortFunc(documents, by.compare)
 	if cursor != "" {
 		if documents, err = c.after(cursor, documents, by); err != nil {
 			return nil, 0, err
 		}
 	}
-	documents = documents[min(offset, len(documents)):]
 	return documents[:min(limit, len(documents))], total, nil
 }
 
 // filter returns the documents that a query lets through.
-func (c *collection) filter(documents []*Document, q query) ([]*Document, error) {
+func (c *Collection) filter(documents []*Document, q query) ([]*Document, error) {
 	if err := c.checkAttribute(q.attribute); err != nil {
 		return nil, err
 	}
@@ -147,28 +168,29 @@ func (c *collection) filter(documents []*Document, q query) ([]*Document, error)
 }
 
 // queryValue is a query's value in the form that the attribute's values have.
-func (c *collection) queryValue(attribute string, v any) (any, error) {
-	invalid := invalidQuery("Query value is invalid for attribute \"" + attribute + "\"")
+func (c *Collection) queryValue(attribute string, v any) (any, error) {
 	at, ok := c.attribute(attribute)
 	text, isText := v.(string)
+	number, isNumber := v.(int64)
 	switch {
 	case attribute == "$createdAt" || attribute == "$updatedAt" || at.Type == "datetime":
-		t, err := parseTime(text)
-		if err != nil {
-			return nil, invalid
+		if t, err := parseTime(text); err == nil {
+			return formatTime(t), nil
 		}
-		return formatTime(t.UTC()), nil
-	case !isScalar(v) || ok && at.check(v) != nil:
-		return nil, invalid
+	case ok && at.check(v) != nil:
 	case isText && attribute == "$id":
 		return strings.ToLower(text), nil
+	case isText:
+		return text, nil
+	case isNumber:
+		return number, nil
 	}
-	return v, nil
+	return nil, invalidQuery(`Query value is invalid for attribute "` + attribute + `"`)
 }
 
 // selection is what the select queries name, or nil for everything. The fields
 // with a dollar come in any case.
-func (c *collection) selection(queries []query) (map[string]bool, error) {
+func (c *Collection) selection(queries []query) (map[string]bool, error) {
 	var selected map[string]bool
 	for _, q := range queries {
 		if q.method != "select" {
@@ -180,21 +202,12 @@ func (c *collection) selection(queries []query) (map[string]bool, error) {
 		for _, v := range q.values {
 			name, _ := v.(string)
 			if _, ok := c.attribute(name); !ok && !strings.HasPrefix(name, "$") {
-				return nil, invalidQuery("Attribute not found in schema: " + name)
+				return nil, unknownAttribute(name)
 			}
 			selected[name] = true
 		}
 	}
 	return selected, nil
-}
-
-// isScalar reports whether v is a JSON value that can be compared, and is not null.
-func isScalar(v any) bool {
-	switch v.(type) {
-	case string, int64, float64, bool:
-		return true
-	}
-	return false
 }
 
 // An order is what order queries ask for, the first one first. What it leaves
@@ -216,32 +229,36 @@ func (o order) compare(x, y *Document) int {
 
 // after returns the documents that come after the cursor's: after the values that
 // it has by now, whether or not it is among the documents itself.
-func (c *collection) after(cursor string, documents []*Document, by order) ([]*Document, error) {
+func (c *Collection) after(cursor string, documents []*Document, by order) ([]*Document, error) {
 	at := c.documents[strings.ToLower(cursor)]
 	if at == nil {
-		return nil, &apiError{400, "general_cursor_not_found", "The cursor is invalid."}
+		return nil, unknownCursor()
 	}
-	for _, q := range by {
-		if at.value(q.attribute) == nil {
-			return nil, &apiError{400, "database_query_order_null", "Cursor pagination requires all documents order attribute values are non-null."}
-		}
+	isNull := func(d *Document) bool {
+		return slices.ContainsFunc(by, func(q query) bool { return d.value(q.attribute) == nil })
+	}
+	if isNull(at) {
+		return nil, &Error{400, "database_query_order_null", "Cursor pagination requires all documents order attribute values are non-null."}
 	}
 	return slices.DeleteFunc(documents, func(d *Document) bool {
-		null := slices.ContainsFunc(by, func(q query) bool { return d.value(q.attribute) == nil }) // is not after anything, in SQL
-		return null || by.compare(at, d) >= 0
+		return isNull(d) || by.compare(at, d) >= 0 // null is not after anything, in SQL
 	}), nil
 }
 
-// checkAttribute reports an attribute that queries may not name. Lists are left out.
-func (c *collection) checkAttribute(name string) error {
+// checkAttribute reports an attribute that queries may not name.
+func (c *Collection) checkAttribute(name string) error {
 	switch name {
 	case "$id", "$sequence", "$createdAt", "$updatedAt":
 		return nil
 	}
-	if at, ok := c.attribute(name); !ok || at.Array {
-		return invalidQuery("Attribute not found in schema: " + name)
+	if _, ok := c.attribute(name); !ok {
+		return unknownAttribute(name)
 	}
 	return nil
+}
+
+func unknownAttribute(name string) error {
+	return invalidQuery("Attribute not found in schema: " + name)
 }
 
 // value returns what queries compare. Ids are equal whatever their case.
@@ -259,7 +276,7 @@ func (d *Document) value(attribute string) any {
 	return d.Data[attribute]
 }
 
-// compare orders two values of one attribute; null comes first.
+// compare orders two values of one attribute; null comes first, as in MariaDB.
 func compare(x, y any) int {
 	switch x := x.(type) {
 	case string:
@@ -270,17 +287,12 @@ func compare(x, y any) int {
 		if y, ok := y.(int64); ok {
 			return cmp.Compare(x, y)
 		}
-	case float64:
-		if y, ok := y.(float64); ok {
-			return cmp.Compare(x, y)
-		}
 	}
-	return cmp.Compare(rank(x), rank(y))
-}
-
-func rank(v any) int {
-	if v == nil {
+	switch {
+	case x == nil && y == nil:
 		return 0
+	case x == nil:
+		return -1
 	}
 	return 1
 }
@@ -294,9 +306,9 @@ func (q query) count(least int64) (int, error) {
 	return 0, invalidQuery("Invalid " + q.method + ": Value must be a valid range")
 }
 
-func (q query) text() (string, error) {
+func (q query) id() (string, error) {
 	if len(q.values) == 1 {
-		if s, ok := q.values[0].(string); ok && validKey(s) {
+		if s, ok := q.values[0].(string); ok && ValidKey(s) {
 			return s, nil
 		}
 	}

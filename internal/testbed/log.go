@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
-
-	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // numbers are the payers' and payees' in testdata, in whole or in their last nine
@@ -49,7 +47,7 @@ func (w *World) unfit(line string, names []string) string {
 		}
 	}
 	secrets := strings.Split(w.Getenv("DARAJA_CALLBACK_SECRET"), ",")
-	for _, secret := range append(secrets, fakeappwrite.FunctionKey, "127.0.0.1", "/databases/", "user:", "amina") {
+	for _, secret := range append(secrets, FunctionKey, "127.0.0.1", "/databases/", "user:", "amina") {
 		if secret = strings.TrimSpace(secret); len(secret) > 4 && strings.Contains(line, secret) {
 			return "a secret, a URL or a user"
 		}

@@ -26,7 +26,7 @@ type Serve func(openruntimes.Context) openruntimes.Response
 
 // World is the function and what is around it.
 type World struct {
-	*fakeappwrite.Machine
+	*Machine
 
 	t        testing.TB
 	start    func(getenv func(string) string) Serve
@@ -35,12 +35,12 @@ type World struct {
 }
 
 // New starts a world, which ends with its test. The function is started with the
-// settings that [fakeappwrite.Machine.Environment] lists. At the end, every line that it
+// settings that [Machine.Environment] lists. At the end, every line that it
 // logged is held to what a log may hold.
 func New(t testing.TB, start func(getenv func(string) string) Serve) *World {
 	t.Helper()
 	w := &World{t: t, start: start}
-	m, err := fakeappwrite.NewMachine(ReadFile(t, "appwrite.json"), w.main, 0, 0)
+	m, err := NewMachine(ReadFile(t, "appwrite.json"), w.main, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func (w *World) Read(d fakeappwrite.Document, user string) (body string, ok bool
 // Remove deletes a payment, as its owner does in the console.
 func (w *World) Remove(id string) {
 	w.t.Helper()
-	if r := w.api(http.MethodDelete, payments, id, "X-Appwrite-Key", fakeappwrite.FunctionKey); r.Status != http.StatusNoContent {
+	if r := w.api(http.MethodDelete, payments, id, "X-Appwrite-Key", FunctionKey); r.Status != http.StatusNoContent {
 		w.t.Errorf("DELETE of %s: %d, want 204", id, r.Status)
 	}
 }

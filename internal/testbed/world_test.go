@@ -4,8 +4,6 @@ import (
 	"testing"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
-
-	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestUnfit: the harness notices what no log may hold, and lets pass what it may.
@@ -25,7 +23,7 @@ func TestUnfit(t *testing.T) {
 		"refused path=/fedcba9876543210/callback":               "a secret, a URL or a user",
 		"failed error=\"http://127.0.0.1/v1\"":                  "a secret, a URL or a user",
 		"odd uid=amina":                                         "a secret, a URL or a user",
-		"failed key=" + fakeappwrite.FunctionKey:                "a secret, a URL or a user",
+		"failed key=" + FunctionKey:                             "a secret, a URL or a user",
 	} {
 		t.Run(line, func(t *testing.T) {
 			if got := w.unfit(line, []string{"AMINA", "DA"}); got != want {

@@ -26,6 +26,8 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakeconsole"
+	"openruntimes/handler/internal/fakeruntime"
 )
 
 // TestMain runs the tests where the command runs, in the project's own folder, and
@@ -49,7 +51,7 @@ var allScopes = []string{"databases.read", "databases.write", "collections.read"
 // cloud is an Appwrite without anything in it, and the domain of a function to
 // come.
 type cloud struct {
-	*fakeappwrite.Appwrite
+	*fakeconsole.Console
 	t       *testing.T
 	env     map[string]string
 	allowed atomic.Int64 // calls of the command that are answered, before everything breaks off
@@ -62,7 +64,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{Appwrite: fakeappwrite.NewEmpty(), t: t}
+	c := &cloud{Console: fakeconsole.New(), t: t}
 	c.allowed.Store(1 << 40)
 	c.AddKey("standard_deployer", allScopes...)
 	c.AddSession("session-of-amina", "amina")
@@ -88,7 +90,7 @@ func newCloud(t *testing.T) *cloud {
 		}
 		return reply
 	}
-	domain := httptest.NewServer(c.Domain("daraja", serve, api.URL+"/v1"))
+	domain := httptest.NewServer(fakeruntime.Domain(c.Console, "daraja", api.URL+"/v1", serve))
 	t.Cleanup(domain.Close)
 	c.env = map[string]string{
 		"APPWRITE_ENDPOINT": api.URL + "/v1", "APPWRITE_PROJECT_ID": fakeappwrite.ProjectID, "APPWRITE_API_KEY": "standard_deployer",
@@ -309,6 +311,7 @@ func TestFaults(t *testing.T) {
 		{"permissions", "PUT", disbursements, body{"name": "d", "documentSecurity": true, "permissions": []string{`read("any")`}}, `disbursements has the permissions read("any")`},
 		{"collection disabled", "PUT", payments, body{"name": "p", "documentSecurity": true, "enabled": false}, "payments is disabled"},
 		{"collection gone", "DELETE", payments, nil, "there is no collection payments: nothing can be stored"},
+		{"database disabled", "PUT", "/databases/daraja", body{"name": "daraja", "enabled": false}, "the database is disabled: apps cannot read a payment"},
 		{"database gone", "DELETE", "/databases/daraja", nil, "there is no database daraja"},
 		{"attribute gone", "DELETE", payments + "/attributes/mpesaTimestamp", nil, "mpesaTimestamp is missing: Appwrite refuses documents of payments"},
 		{"attribute too short", "PATCH", payments + "/attributes/string/failureReason", body{"required": false, "default": nil, "size": 20}, "failureReason holds 20 characters, not 255"},
@@ -506,7 +509,7 @@ func TestHopeless(t *testing.T) {
 		"a key that is none": {func(c *cloud, p *project) error {
 			c.env["APPWRITE_API_KEY"] = "standard_other"
 			return nil
-		}, "Appwrite does not take APPWRITE_API_KEY in the project standin: it is no key, or another project's (401 user_unauthorized"},
+		}, "Appwrite does not take APPWRITE_API_KEY in the project fake: it is no key, or another project's (401 user_unauthorized"},
 		"another project": {func(c *cloud, p *project) error {
 			c.env["APPWRITE_PROJECT_ID"] = "other"
 			return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // unsettled is a line as the function logs it.
@@ -21,13 +22,13 @@ func unsettled(id string) string {
 const masked = "ws_CO_2311202614074*********"
 
 // world is an Appwrite, and the environment in which the command finds it.
-func world(t *testing.T) (*fakeappwrite.Machine, map[string]string) {
+func world(t *testing.T) (*testbed.Machine, map[string]string) {
 	t.Helper()
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fakeappwrite.NewMachine(schema, nil, 0, 0)
+	m, err := testbed.NewMachine(schema, nil, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,9 +62,9 @@ func TestWords(t *testing.T) {
 		}, "WRONG   server version: the project is paused: nothing is stored or queued, and every payment is lost\n        Mend: Console → restore the project\n"},
 
 		{"a key that is none", func(c *cloud) { c.env["APPWRITE_API_KEY"] = "standard_other" },
-			"ok      server version: 1.9.6\nWRONG   key scopes: Appwrite does not take APPWRITE_API_KEY in the project standin: it is no key, or another project's (401 user_unauthorized)\n" + keys + "\n"},
+			"ok      server version: 1.9.6\nWRONG   key scopes: Appwrite does not take APPWRITE_API_KEY in the project fake: it is no key, or another project's (401 user_unauthorized)\n" + keys + "\n"},
 		{"a key of another kind", func(c *cloud) { c.env["APPWRITE_API_KEY"] = "foo_bar" },
-			"ok      server version: 1.9.6\nWRONG   key scopes: APPWRITE_API_KEY has none of the scopes it needs, or is no key: it lacks databases.read, collections.read, functions.read, rules.read\n" + keys + " → this key → Scopes\n"},
+			"ok      server version: 1.9.6\nWRONG   key scopes: APPWRITE_API_KEY has none of the scopes it needs, or is no key: it lacks databases.read, collections.read, functions.read, execution.read, rules.read\n" + keys + " → this key → Scopes\n"},
 		{"an expired key", func(c *cloud) {
 			c.Inject(fakeappwrite.Fault{Operation: "GET databases", Reply: fakeappwrite.Status(401, "project_key_expired", "The project key has expired.")})
 		}, "ok      server version: 1.9.6\nWRONG   key scopes: the API key has expired\n" + keys + " → Create API key\n"},
@@ -173,7 +173,7 @@ func TestDomainWords(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCloud(t)
-			c.SetDomain("functions.example.com")
+			c.Domain = "functions.example.com"
 			p := c.project(false)
 			err := p.call(ctx, "POST", "/functions", map[string]any{"functionId": "other", "name": "x", "runtime": "node-22"}, nil)
 			if err != nil {

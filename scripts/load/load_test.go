@@ -22,6 +22,7 @@ import (
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 	"openruntimes/handler/settle"
 )
@@ -96,7 +97,7 @@ func TestRunAgainst(t *testing.T) {
 	m.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(http.StatusServiceUnavailable)})
 	var out strings.Builder
 	err := run(context.Background(), &out, io.Discard, o, nil, getenv)
-	place := "project standin at " + m.AppwriteURL + ", database daraja"
+	place := "project fake at " + m.AppwriteURL + ", database daraja"
 	if err == nil || !strings.Contains(err.Error(), "before all others: both were accepted,\nand neither is in "+place+".\n") {
 		t.Errorf("with an API that is down: %v", err)
 	}
@@ -146,7 +147,7 @@ func TestRunElsewhere(t *testing.T) {
 	environment := map[string]string{"APPWRITE_ENDPOINT": there.AppwriteURL}
 	o := options{n: 200, atATime: 8, seed: 2, url: here.FunctionURL, wait: 20 * time.Millisecond}
 	err := run(context.Background(), io.Discard, io.Discard, o, nil, func(name string) string { return environment[name] })
-	want := "both were accepted,\nand neither is in project standin at " + there.AppwriteURL + ", database daraja.\n" +
+	want := "both were accepted,\nand neither is in project fake at " + there.AppwriteURL + ", database daraja.\n" +
 		"Either the function stores elsewhere: set APPWRITE_ENDPOINT"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("it ended with %v, want %s", err, want)
@@ -254,7 +255,7 @@ func TestRunWaits(t *testing.T) {
 	}
 }
 
-func newMachine(t *testing.T, main wrap) *fakeappwrite.Machine {
+func newMachine(t *testing.T, main wrap) *testbed.Machine {
 	m, err := startMachine(main)
 	if err != nil {
 		t.Fatal(err)
@@ -321,7 +322,7 @@ func TestRunNotices(t *testing.T) {
 				return openruntimes.Response{StatusCode: 503, Body: []byte("no")}
 			}
 			return f(ctx)
-		}), "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one (in project standin at "},
+		}), "0 were accepted and lost, 1 refused, 0 have several documents, 0 a wrong one (in project fake at "},
 	}
 	for name, tt := range tests {
 		once.Store(0)

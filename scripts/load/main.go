@@ -24,6 +24,7 @@ import (
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 const usage = `Usage:
@@ -258,7 +259,7 @@ func newTarget(function string, getenv func(string) string) target {
 		function: strings.TrimSuffix(function, "/"),
 		endpoint: get("APPWRITE_ENDPOINT", "http://127.0.0.1:4000/v1"),
 		project:  get("APPWRITE_PROJECT_ID", fakeappwrite.ProjectID),
-		key:      get("APPWRITE_API_KEY", fakeappwrite.FunctionKey),
+		key:      get("APPWRITE_API_KEY", testbed.FunctionKey),
 		database: get("DARAJA_DATABASE_ID", "daraja"),
 		collections: map[string]string{
 			"checkoutRequestId":        get("DARAJA_COLLECTION_ID", "payments"),
@@ -283,13 +284,13 @@ type wrap func(f serve, getenv func(string) string) serve
 func asItIs(f serve, _ func(string) string) serve { return f }
 
 // startMachine serves the function and a stand-in for Appwrite on loopback.
-func startMachine(wrapped wrap) (*fakeappwrite.Machine, error) {
+func startMachine(wrapped wrap) (*testbed.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return nil, fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
 	var main serve
-	m, err := fakeappwrite.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return main(ctx) }, 0, 0)
+	m, err := testbed.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return main(ctx) }, 0, 0)
 	if err != nil {
 		return nil, err
 	}

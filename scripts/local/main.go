@@ -20,6 +20,7 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 const usage = `Usage:
@@ -178,9 +179,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 // startMachine serves Appwrite and the function. Two of the function's settings are the
 // user's to choose. The ids are not: the stand-in has the database and the collections
 // that appwrite.json names.
-func startMachine(schema []byte, appwritePort, port int, getenv func(string) string) (*fakeappwrite.Machine, error) {
+func startMachine(schema []byte, appwritePort, port int, getenv func(string) string) (*testbed.Machine, error) {
 	var f *handler.Function
-	m, err := fakeappwrite.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, appwritePort, port)
+	m, err := testbed.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, appwritePort, port)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +213,7 @@ func instead(address string, port int) string {
 
 // triggerCommand returns the command that posts to this function from another
 // terminal.
-func triggerCommand(m *fakeappwrite.Machine) string {
+func triggerCommand(m *testbed.Machine) string {
 	command := "  go run ./scripts/local -trigger paid -amount 250 -uid me"
 	if port := m.FunctionURL[strings.LastIndexByte(m.FunctionURL, ':')+1:]; port != "3000" {
 		command += " -port " + port
@@ -224,11 +225,11 @@ func triggerCommand(m *fakeappwrite.Machine) string {
 }
 
 // lookCommand returns the command that lists the payments.
-func lookCommand(m *fakeappwrite.Machine) string {
+func lookCommand(m *testbed.Machine) string {
 	return fmt.Sprintf(`  curl -H "X-Appwrite-Project: %s" \
     -H "X-Appwrite-Key: %s" \
     %s/databases/daraja/collections/payments/documents
-`, fakeappwrite.ProjectID, fakeappwrite.FunctionKey, m.AppwriteURL)
+`, fakeappwrite.ProjectID, testbed.FunctionKey, m.AppwriteURL)
 }
 
 // A journal receives the function's log. It prints it, or holds it until it is taken.

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 // or sets.
 func setenv(t *testing.T, values map[string]string) {
 	t.Helper()
-	for name := range (&fakeappwrite.Machine{}).Environment() {
+	for name := range (&testbed.Machine{}).Environment() {
 		t.Setenv(name, values[name])
 	}
 }

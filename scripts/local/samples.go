@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
 
@@ -57,12 +58,12 @@ var routes = map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeou
 
 // A stage posts samples to the function and prints what becomes of them.
 type stage struct {
-	*fakeappwrite.Machine
+	*testbed.Machine
 	out io.Writer
 	log *journal
 }
 
-func newStage(out io.Writer, m *fakeappwrite.Machine) *stage {
+func newStage(out io.Writer, m *testbed.Machine) *stage {
 	s := &stage{Machine: m, out: out, log: &journal{out: out}}
 	m.Runtime.Logs = s.log.log
 	return s

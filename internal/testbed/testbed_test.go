@@ -1,4 +1,4 @@
-package fakeappwrite
+package testbed
 
 import (
 	"errors"

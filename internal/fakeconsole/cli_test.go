@@ -1,16 +1,22 @@
-package fakeappwrite
+package fakeconsole
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // TestCLI drives the published Appwrite CLI if APPWRITE_CLI names its
@@ -22,9 +28,8 @@ func TestCLI(t *testing.T) {
 		t.Log("not run: APPWRITE_CLI names no Appwrite CLI")
 		return
 	}
-	a := NewEmpty()
-	a.AddKey(consoleKey, consoleScopes...)
-	server := httptest.NewServer(a)
+	c := newConsole(t)
+	server := httptest.NewServer(c)
 	defer server.Close()
 	project, home := projectCopy(t), t.TempDir()
 	run := func(args ...string) string {
@@ -39,25 +44,24 @@ func TestCLI(t *testing.T) {
 		t.Logf("%s:\n%s", strings.Join(args, " "), out)
 		return string(out)
 	}
-	run("client", "--endpoint", server.URL+"/v1", "--project-id", ProjectID, "--key", consoleKey)
+	run("client", "--endpoint", server.URL+"/v1", "--project-id", fakeappwrite.ProjectID, "--key", consoleKey)
 	file := readProject(t, project)
 
 	run("push", "collections", "--all", "--force")
-	first := file.checkCollections(t, a)
-	c := console{t, a}
+	first := file.checkCollections(c)
 	const documents = "/v1/databases/daraja/collections/payments/documents"
 	c.ok("POST", documents, `{"documentId":"ws_1","data":{"checkoutRequestId":"ws_1","status":"paid","amount":9007199254740993,"settledAt":"x"}}`)
-	a.Reset()
+	c.Reset()
 	run("push", "collections", "--all", "--force")
-	if second := file.checkCollections(t, a); !reflect.DeepEqual(first, second) {
+	if second := file.checkCollections(c); !reflect.DeepEqual(first, second) {
 		t.Errorf("the second push changed the collections:\n%v\n%v", first, second)
 	}
-	for _, call := range a.Calls() {
+	for _, call := range c.Calls() {
 		if call.Method != "GET" {
 			t.Errorf("the second push: %s %s", call.Method, call.Path)
 		}
 	}
-	d, found := a.Document("daraja", "payments", "ws_1")
+	d, found := c.Document("daraja", "payments", "ws_1")
 	if !found || d.Data["amount"] != int64(9007199254740993) || d.Data["status"] != "paid" {
 		t.Errorf("the document after the second push: %v", d)
 	}
@@ -65,9 +69,9 @@ func TestCLI(t *testing.T) {
 	// With an API key the CLI's first push of a function ends after it was
 	// made, with exit status 0, since it asks for the domain as somebody who
 	// is logged in.
-	a.Reset()
+	c.Reset()
 	out := run("push", "functions", "--all", "--force")
-	if a.Uploaded() != nil || !called(a, "POST functions") || !strings.Contains(out, "Error fetching console variables") {
+	if c.Uploaded() != nil || !called(c, "POST functions") || !strings.Contains(out, "Error fetching console variables") {
 		t.Error("the first push of a function went through")
 	}
 	c.ok("DELETE", "/v1/functions/daraja", "")
@@ -75,7 +79,7 @@ func TestCLI(t *testing.T) {
 	c.ok("POST", "/v1/functions", `{"functionId":"daraja","name":"daraja","runtime":"go-1.23"}`)
 	c.ok("POST", "/v1/proxy/rules/function", `{"domain":"daraja.functions.localhost","functionId":"daraja"}`)
 	for range 2 {
-		a.Reset()
+		c.Reset()
 		if out := run("push", "functions", "--all", "--force"); !strings.Contains(out, "daraja.functions.localhost") {
 			t.Error("the CLI did not name the function's domain")
 		}
@@ -85,9 +89,9 @@ func TestCLI(t *testing.T) {
 			t.Errorf("the push left the deployment %v, and the latest is %v, %v", f["deploymentId"], f["latestDeploymentId"], f["latestDeploymentStatus"])
 		}
 	}
-	checkUpload(t, a.Uploaded())
+	checkUpload(t, c.Uploaded())
 
-	a.FailBuilds("go: no")
+	c.FailBuilds("go: no")
 	before := c.ok("GET", "/v1/functions/daraja", "")["deploymentId"]
 	run("push", "functions", "--all", "--force") // exits with 0
 	after := c.ok("GET", "/v1/functions/daraja", "")
@@ -96,16 +100,16 @@ func TestCLI(t *testing.T) {
 	}
 }
 
-func called(a *Appwrite, operation string) bool {
-	return slices.ContainsFunc(a.Calls(), func(c Call) bool { return c.Operation == operation })
+func called(c console, operation string) bool {
+	return slices.ContainsFunc(c.Calls(), func(c fakeappwrite.Call) bool { return c.Operation == operation })
 }
 
-// projectCopy copies what git has of the project, as far as it matters here,
-// and a few things that must not be uploaded.
+// projectCopy copies the project's Go files and a few others, and things that must
+// not be uploaded.
 func projectCopy(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, pattern := range []string{"go.mod", "go.sum", "*.go", "appwrite.json", "*.md", "handler/*.go", "parse/*.go", "docs/*.md", "scripts/*/*.go"} {
+	for _, pattern := range []string{"go.mod", "go.sum", "appwrite.json", "*.md", "docs/*.md", "*.go", "*/*.go", "*/*/*.go"} {
 		files, err := filepath.Glob(filepath.Join("../..", pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -126,6 +130,22 @@ func projectCopy(t *testing.T) string {
 		writeFile(t, filepath.Join(dir, name), []byte("x"))
 	}
 	return dir
+}
+
+// deployed returns the folders of the function's packages, as the go command says.
+func deployed(t *testing.T) []string {
+	t.Helper()
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{$.ImportPath}}{{end}}{{end}}", ".")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, name := range strings.Fields(string(out)) {
+		folders = append(folders, strings.TrimPrefix(strings.TrimPrefix(name, "openruntimes/handler"), "/"))
+	}
+	return folders
 }
 
 func writeFile(t *testing.T, name string, content []byte) {
@@ -158,11 +178,12 @@ func readProject(t *testing.T, dir string) projectFile {
 
 // checkCollections compares the server's collections with the file's, and
 // returns them.
-func (file projectFile) checkCollections(t *testing.T, a *Appwrite) []map[string]any {
+func (file projectFile) checkCollections(c console) []map[string]any {
+	t := c.t
 	t.Helper()
 	var all []map[string]any
 	for _, want := range file.Collections {
-		got := console{t, a}.ok("GET", "/v1/databases/daraja/collections/"+want["$id"].(string), "")
+		got := c.ok("GET", "/v1/databases/daraja/collections/"+want["$id"].(string), "")
 		for _, key := range []string{"name", "enabled", "documentSecurity", "$permissions", "databaseId", "indexes"} {
 			if !reflect.DeepEqual(got[key], want[key]) {
 				t.Errorf("collection %v: %s is %v, want %v", want["$id"], key, got[key], want[key])
@@ -200,20 +221,33 @@ func (file projectFile) checkFunction(t *testing.T, got map[string]any) {
 	}
 }
 
+// checkUpload looks at the names in a .tar.gz.
 func checkUpload(t *testing.T, archive []byte) {
 	t.Helper()
-	files, err := unpack(archive)
+	unzipped, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(archive) > 200<<10 || files["main.go"] == nil || files["go.sum"] == nil {
-		t.Errorf("the upload has %d bytes", len(archive))
+	var names []string
+	for files := tar.NewReader(unzipped); ; {
+		header, err := files.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Typeflag == tar.TypeReg {
+			names = append(names, path.Clean(header.Name))
+		}
 	}
-	for name := range files {
-		top, _, _ := strings.Cut(name, "/")
-		switch {
-		case name == "go.mod", name == "go.sum", strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && slices.Contains([]string{"main.go", "handler", "parse"}, top):
-		default:
+	if len(archive) > 200<<10 || !slices.Contains(names, "main.go") || !slices.Contains(names, "go.sum") {
+		t.Errorf("the upload has %d bytes in %v", len(archive), names)
+	}
+	folders := append(deployed(t), ".") // path.Dir names the root so
+	for _, name := range names {
+		source := strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && slices.Contains(folders, path.Dir(name))
+		if !source && name != "go.mod" && name != "go.sum" {
 			t.Errorf("the upload has %s", name)
 		}
 	}

@@ -1,4 +1,6 @@
-package fakeappwrite
+// Package testbed runs a function on one machine: the fake Appwrite that it talks
+// to, the fake runtime around it, and a clock that can be moved.
+package testbed
 
 import (
 	"fmt"
@@ -9,6 +11,9 @@ import (
 	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakeruntime"
 )
 
 // FunctionID is that of the function in appwrite.json.
@@ -20,8 +25,8 @@ const FunctionKey = "standard_key-of-the-function"
 // A Machine is a function and the Appwrite that it talks to, each on a port of
 // loopback.
 type Machine struct {
-	Appwrite *Appwrite
-	Runtime  *Runtime
+	Appwrite *fakeappwrite.Appwrite
+	Runtime  *fakeruntime.Runtime
 	Clock    *Clock // the server's
 
 	AppwriteURL string // the endpoint, with /v1
@@ -36,14 +41,17 @@ type Machine struct {
 // NewMachine serves both on these ports, or on the next ones that are free; 0 is
 // any. The function's key has the scopes that appwrite.json gives it.
 func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Response, appwritePort, functionPort int) (*Machine, error) {
-	appwrite, err := New(schema)
+	appwrite, err := fakeappwrite.New(schema)
 	if err != nil {
 		return nil, err
 	}
+	if appwrite.Functions[FunctionID] == nil {
+		return nil, fmt.Errorf("appwrite.json has no function %s", FunctionID)
+	}
 	m := &Machine{Appwrite: appwrite, Clock: &Clock{}}
 	appwrite.Now = m.Clock.Now
-	appwrite.AddKey(FunctionKey, appwrite.functionScopes(FunctionID)...)
-	m.Runtime = &Runtime{Main: main, Key: FunctionKey, Logs: m.log}
+	appwrite.AddKey(FunctionKey, appwrite.Functions[FunctionID].Scopes...)
+	m.Runtime = &fakeruntime.Runtime{Main: main, Key: FunctionKey, Logs: m.log}
 	api, err := m.serve(appwritePort, m.Appwrite)
 	if err != nil {
 		return nil, err
@@ -97,7 +105,7 @@ func (m *Machine) Close() {
 func (m *Machine) Environment() map[string]string {
 	return map[string]string{
 		"APPWRITE_FUNCTION_API_ENDPOINT": m.AppwriteURL,
-		"APPWRITE_FUNCTION_PROJECT_ID":   ProjectID,
+		"APPWRITE_FUNCTION_PROJECT_ID":   fakeappwrite.ProjectID,
 		"APPWRITE_FUNCTION_ID":           FunctionID,
 		"DARAJA_DATABASE_ID":             "daraja",
 		"DARAJA_COLLECTION_ID":           "payments",
@@ -116,12 +124,27 @@ func (m *Machine) SetVersion(version string) {
 // RunUntil moves the clock on to then, and runs what is due in the queue on the
 // way, each at its time.
 func (m *Machine) RunUntil(then time.Time) int {
-	return m.Appwrite.RunUntil(then, m.Clock, func(e Execution) { m.Runtime.Execute(e) })
+	return m.Appwrite.RunUntil(then, m.Clock, func(e fakeappwrite.Execution) { m.Runtime.Execute(e) })
+}
+
+// Stored returns all documents, payments first.
+func (m *Machine) Stored() []fakeappwrite.Document {
+	return append(m.Appwrite.Documents("daraja", "payments"), m.Appwrite.Documents("daraja", "disbursements")...)
+}
+
+// Operations names the calls of the API since the last time, and forgets them.
+func (m *Machine) Operations() string {
+	var names []string
+	for _, call := range m.Appwrite.Calls() {
+		names = append(names, call.Operation)
+	}
+	m.Appwrite.Reset()
+	return strings.Join(names, " ")
 }
 
 // log keeps what a request logged, as the platform does in its executions.
 func (m *Machine) log(logs, errors string) {
-	m.Appwrite.Record(Execution{Function: FunctionID, Status: http.StatusOK, Logs: logs, Errors: errors})
+	m.Appwrite.Record(fakeappwrite.Execution{Function: FunctionID, Status: http.StatusOK, Logs: logs, Errors: errors})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.logs = append(m.logs, lines(logs)...)
@@ -139,4 +162,26 @@ func (m *Machine) Logged() (logs, errors []string) {
 
 func lines(s string) []string {
 	return strings.FieldsFunc(s, func(c rune) bool { return c == '\n' })
+}
+
+// A Clock is the time plus what was added by hand.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+// Now returns the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+// MoveTo sets the clock forward. It never goes back.
+func (c *Clock) MoveTo(t time.Time) {
+	if d := t.Sub(c.Now()); d > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ahead += d
+	}
 }

@@ -1,4 +1,4 @@
-package fakeappwrite
+package fakeruntime
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 func TestRuntimeRequest(t *testing.T) {
@@ -152,7 +154,7 @@ func TestRuntimeForeignKey(t *testing.T) {
 			if w.Code != test.status || reached != test.reaches {
 				t.Errorf("%d, and the function was run with %q; want %d and %q", w.Code, reached, test.status, test.reaches)
 			}
-			if isPage := w.Header().Get("Content-Type") == htmlType; isPage != (test.status == 403) {
+			if isPage := w.Header().Get("Content-Type") == "text/html; charset=UTF-8"; isPage != (test.status == 403) {
 				t.Errorf("Content-Type = %q with %d", w.Header().Get("Content-Type"), w.Code)
 			}
 		})
@@ -216,7 +218,7 @@ func TestRuntimeLogs(t *testing.T) {
 	if w.Code != 500 || !strings.HasPrefix(errors, "bad\npanic: ouch\n") || !strings.Contains(errors, "runtime_test.go") {
 		t.Errorf("panic: %d, errors %q", w.Code, errors)
 	}
-	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "standin-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "fakeruntime-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
@@ -251,5 +253,32 @@ func TestRuntimeConcurrent(t *testing.T) {
 		if seen[path+"\n"] != 20 {
 			t.Errorf("%s was logged %d times; want 20: %v", path, seen[path+"\n"], seen)
 		}
+	}
+}
+
+// TestExecute: what comes out of the queue reaches the function as the platform
+// sends it.
+func TestExecute(t *testing.T) {
+	var got openruntimes.ContextRequest
+	rt := &Runtime{Key: "k", Main: func(c openruntimes.Context) openruntimes.Response {
+		got = c.Req
+		return c.Res.Text("", c.Res.WithStatusCode(503))
+	}}
+	e := fakeappwrite.Execution{Method: "POST", Path: "/b2c/result?attempt=1&uid=u", Body: "{}", Headers: map[string]string{"X-Other": "o"}}
+	if status := rt.Execute(e); status != 503 {
+		t.Errorf("Execute = %d; want 503", status)
+	}
+	if got.Method != "POST" || got.Path != "/b2c/result" || got.Query["attempt"] != "1" || got.BodyText() != "{}" {
+		t.Errorf("the request is %+v", got)
+	}
+	if h := got.Headers; h["x-appwrite-trigger"] != "schedule" || h["x-appwrite-key"] != "k" || h["x-other"] != "o" || h["authorization"] != executorAuthorization {
+		t.Errorf("the headers are %v", h)
+	}
+
+	// What its sender made up stands before what the platform says.
+	e.Headers = map[string]string{"X-Appwrite-Key": "forged", "X-Appwrite-Trigger": "event", "Authorization": "own"}
+	rt.Execute(e)
+	if h := got.Headers; h["x-appwrite-trigger"] != "event" || h["x-appwrite-key"] != "forged" || h["x-appwrite-user-id"] != "" || h["authorization"] != "own" {
+		t.Errorf("with forged headers they are %v", h)
 	}
 }

@@ -1,7 +1,8 @@
-package fakeappwrite
+// Package fakeruntime takes the place of Appwrite's Go runtime on one machine: what
+// it does around a function, and around a function's domain.
+package fakeruntime
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +17,8 @@ import (
 	"sync"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
+
+	"openruntimes/handler/internal/fakeappwrite"
 )
 
 // maxFunctionBody is what the Go runtime takes.
@@ -30,7 +33,7 @@ type Runtime struct {
 	Main func(openruntimes.Context) openruntimes.Response
 
 	// Version is the release of the platform. Empty is the newest that the
-	// stand-in knows.
+	// fake knows.
 	Version string
 
 	// Key reaches the function as x-appwrite-key.
@@ -46,16 +49,16 @@ type Runtime struct {
 func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFunctionBody))
 	if err != nil {
-		writePage(w, http.StatusRequestEntityTooLarge)
+		page(w, http.StatusRequestEntityTooLarge)
 		return
 	}
 	req, err := contextRequest(r)
 	if err != nil {
-		writePage(w, http.StatusInternalServerError)
+		page(w, http.StatusInternalServerError)
 		return
 	}
-	if req.Headers["x-appwrite-key"] != "" && !older(cmp.Or(rt.Version, defaultVersion), "1.9.0") {
-		writePage(w, http.StatusForbidden)
+	if old := rt.Version != "" && fakeappwrite.Older(rt.Version, "1.9.0"); !old && req.Headers["x-appwrite-key"] != "" {
+		page(w, http.StatusForbidden)
 		return
 	}
 	maps.Copy(req.Headers, rt.platformHeaders(r))
@@ -65,7 +68,7 @@ func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req.SetBodyBinary(body)
 	reply, err := rt.run(req)
 	if err != nil {
-		writePage(w, http.StatusInternalServerError)
+		page(w, http.StatusInternalServerError)
 		return
 	}
 	writeResponse(w, reply)
@@ -73,11 +76,11 @@ func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // executorAuthorization is the executor's own, with the runtime's secret. It comes
 // behind the caller's, and the function sees the first.
-const executorAuthorization = "Basic b3ByOnN0YW5kaW4="
+const executorAuthorization = "Basic b3ByOnNlY3JldA=="
 
 // Execute runs the function on an execution whose time has come, and returns
 // the status of its answer: 0 if the platform had to answer for it.
-func (rt *Runtime) Execute(e Execution) int {
+func (rt *Runtime) Execute(e fakeappwrite.Execution) int {
 	r, err := http.NewRequest(e.Method, "http://function.internal"+e.Path, nil)
 	if err != nil {
 		return 0
@@ -143,7 +146,7 @@ func takeLogFile() (logFile, error) {
 	if f, ok := logFiles.Get().(*os.File); ok {
 		return logFile{f}, nil
 	}
-	f, err := os.CreateTemp("", "standin-*.log")
+	f, err := os.CreateTemp("", "fakeruntime-*.log")
 	if err != nil {
 		return logFile{}, err
 	}
@@ -169,6 +172,9 @@ func (f logFile) end() string {
 	}
 	return string(text)
 }
+
+// page answers with one of the platform's pages.
+func page(w http.ResponseWriter, status int) { fakeappwrite.HTML(status)(w, nil) }
 
 // contextRequest makes what Main is given, as the runtime does.
 func contextRequest(r *http.Request) (openruntimes.ContextRequest, error) {
@@ -243,7 +249,7 @@ func (rt *Runtime) platformHeaders(r *http.Request) map[string]string {
 	return map[string]string{
 		"x-appwrite-trigger":        "http",
 		"x-appwrite-key":            rt.Key,
-		"x-appwrite-execution-id":   newID(),
+		"x-appwrite-execution-id":   fakeappwrite.NewID(),
 		"x-appwrite-user-id":        "",
 		"x-appwrite-user-jwt":       "",
 		"x-appwrite-client-ip":      clientIP(r),
@@ -272,11 +278,11 @@ func writeResponse(w http.ResponseWriter, reply openruntimes.Response) {
 		reply.StatusCode = http.StatusOK
 	}
 	if reply.StatusCode < 100 || reply.StatusCode > 999 {
-		writePage(w, http.StatusInternalServerError) // net/http panics on these
+		page(w, http.StatusInternalServerError) // net/http panics on these
 		return
 	}
 	if reply.StatusCode >= 400 && len(reply.Body) == 0 {
-		writePage(w, reply.StatusCode) // the platform's error page
+		page(w, reply.StatusCode) // the platform's error page
 		return
 	}
 	headers := map[string]string{"content-type": "text/plain"}

@@ -1,0 +1,89 @@
+package fakeappwrite
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// consoleProject is the project that every server has, the console's own. Whoever
+// logs in there is one of the server's people; no API key of another project
+// counts (401 user_unauthorized on 1.9.6). The CLI asks it for the version.
+const consoleProject = "console"
+
+// Scopes of callers without a key (app/config/roles.php). What else users have is
+// left out.
+var (
+	guestScopes = []string{"public", "documents.read", "documents.write", "execution.write"}
+	userScopes  = append(slices.Clone(guestScopes), "account")
+)
+
+// A caller is who sent a request.
+type caller struct {
+	key  bool   // an API key, which no permission holds back
+	user string // the session's user, else empty
+}
+
+// roles returns what the permissions of a caller without key are compared with.
+func (c caller) roles() []string {
+	if c.user == "" {
+		return []string{"any", "guests"}
+	}
+	user := "user:" + c.user
+	return []string{"any", "users", "users/unverified", user, user + "/unverified"}
+}
+
+// authenticate finds out who sent r and whether the caller has one of the scopes.
+func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error) {
+	project, key := r.Header.Get("X-Appwrite-Project"), r.Header.Get("X-Appwrite-Key")
+	c, who, has := caller{}, "User (role: guests)", guestScopes
+	user := a.sessions[r.Header.Get("X-Appwrite-Session")]
+	keyScopes, known := a.keys[key]
+	switch {
+	case project == "":
+		return c, a.noProject(key)
+	case project == consoleProject && key != "":
+		return c, unauthorized("The current user is not authorized to perform the requested action.")
+	case project == consoleProject:
+		has = []string{"public"}
+	case project != ProjectID:
+		return c, a.NotFound("project", project)
+	case known:
+		c.key, has = true, keyScopes
+		who = fmt.Sprintf("app.%s@service.%s (role: applications)", ProjectID, r.Host)
+	case isStandard(key):
+		return c, unauthorized("The current user is not authorized to perform the requested action.")
+	case key != "":
+		// Any other prefix makes the caller a guest, without an error. So it is
+		// with a function's own key (ephemeral_, up to 1.9.0 dynamic_) that is
+		// garbled, outlived its execution or belongs to another project: no
+		// version ever answered project_key_expired.
+	case user != "":
+		c.user, who, has = user, "User (role: users)", userScopes
+	}
+	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
+		message := who + ` missing scopes (["` + strings.Join(scopes, `","`) + `"])`
+		return c, &Error{401, "general_unauthorized_scope", message}
+	}
+	return c, nil
+}
+
+// isStandard reports whether a key would be a project's own if there were one.
+func isStandard(key string) bool {
+	kind, _, prefixed := strings.Cut(key, "_")
+	return key != "" && (!prefixed || kind == "standard")
+}
+
+// noProject is the error for a request that names no project: 1.8.1 knows nobody
+// outside of one, and since 1.9.0 who has a key is told what is missing.
+func (a *Appwrite) noProject(key string) error {
+	switch {
+	case Older(a.Version, "1.9.0"):
+		return unauthorized("The current user is not authorized to perform the requested action.")
+	case key != "":
+		return &Error{403, "project_id_missing", "Project ID is missing. Please check the X-Appwrite-Project header."}
+	default:
+		return &Error{401, "general_access_forbidden", "Access to this API is forbidden."}
+	}
+}
