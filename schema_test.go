@@ -32,7 +32,10 @@ func TestSchema(t *testing.T) {
 			DocumentSecurity bool
 			Enabled          bool
 			Attributes       []map[string]any
-			Indexes          []any
+			Indexes          []struct {
+				Key, Type          string
+				Attributes, Orders []string
+			}
 		}
 	}
 	if err := json.Unmarshal(content, &file); err != nil {
@@ -59,13 +62,16 @@ func TestSchema(t *testing.T) {
 		}
 	}
 
-	want := map[string]string{ // attribute: size, or integer; those with ! are required
-		"payments": "checkoutRequestId:255! status:20! resultCode:integer receipt:20 amount:integer failureReason:255 mpesaTimestamp:50 settledAt:50!",
+	want := map[string]string{ // attribute: size, or type; those with ! are required
+		"payments": "checkoutRequestId:255! status:20! resultCode:integer receipt:20 amount:integer failureReason:255 mpesaTimestamp:50 settledAt:50! " +
+			"userId:36 reference:12 requestedAmount:integer requestKey:64 phoneKey:64 nextCheckAt:datetime",
 		"disbursements": "originatorConversationId:36! conversationId:50 status:20! resultCode:integer receipt:20 amount:integer " +
-			"receiverName:255 failureReason:255 mpesaTimestamp:50 settledAt:50!",
+			"receiverName:255 failureReason:255 mpesaTimestamp:50 settledAt:50! " +
+			"userId:36 requestedAmount:integer requestKey:64 phoneKey:64 nextCheckAt:datetime",
 	}
+	indexed := map[string]string{"payments": "userId reference phoneKey nextCheckAt", "disbursements": "userId phoneKey nextCheckAt"}
 	for _, c := range file.Collections {
-		if !c.DocumentSecurity || !c.Enabled || c.Permissions == nil || len(c.Permissions) != 0 || c.Indexes == nil || len(c.Indexes) != 0 {
+		if !c.DocumentSecurity || !c.Enabled || c.Permissions == nil || len(c.Permissions) != 0 {
 			t.Errorf("collection %s: %+v, want document security and no permissions", c.ID, c)
 		}
 		var attributes []string
@@ -74,6 +80,16 @@ func TestSchema(t *testing.T) {
 		}
 		if got := strings.Join(attributes, " "); got != want[c.ID] {
 			t.Errorf("attributes of %s:\n%s, want\n%s", c.ID, got, want[c.ID])
+		}
+		var indexes []string
+		for _, ix := range c.Indexes {
+			if ix.Type != "key" || !slices.Equal(ix.Attributes, []string{ix.Key}) || !slices.Equal(ix.Orders, []string{"ASC"}) {
+				t.Errorf("index of %s: %+v, want one for queries, named as its attribute", c.ID, ix)
+			}
+			indexes = append(indexes, ix.Key)
+		}
+		if got := strings.Join(indexes, " "); got != indexed[c.ID] {
+			t.Errorf("indexes of %s: %s, want %s", c.ID, got, indexed[c.ID])
 		}
 	}
 	if len(file.Collections) != 2 {
@@ -90,12 +106,15 @@ func describeAttribute(t *testing.T, a map[string]any) string {
 		required = "!"
 	}
 	written := map[string]any{"key": a["key"], "type": a["type"], "required": a["required"], "array": false, "default": nil}
-	size := "integer"
-	if a["type"] == "string" {
+	size, _ := a["type"].(string)
+	switch a["type"] {
+	case "string":
 		written["encrypt"], written["size"] = false, a["size"]
 		n, _ := json.Marshal(a["size"])
 		size = string(n)
-	} else {
+	case "datetime":
+		written["format"] = ""
+	default:
 		written["min"], written["max"] = -9223372036854775808.0, 9223372036854775807.0
 	}
 	if !reflect.DeepEqual(a, written) {
