@@ -21,6 +21,7 @@ type Client struct {
 	ProjectID string
 	Key       string // an API key; "" for a guest
 	Session   string // of a user, who is asked for instead; "" for none
+	JWT       string // of a user likewise; see [Client.AsUser]
 	Transport *http.Transport
 
 	// Timeout gives one call its deadline. With nil it has the context's alone.
@@ -96,6 +97,9 @@ func (c *Client) call(ctx context.Context, name, method, path string, headers, p
 	}
 	if c.Session != "" {
 		headers["X-Appwrite-Session"] = c.Session
+	}
+	if c.JWT != "" {
+		headers["X-Appwrite-JWT"] = c.JWT
 	}
 	// The SDK has less to copy and to join if the headers come with the call, and
 	// the address is whole.

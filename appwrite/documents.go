@@ -2,6 +2,7 @@ package appwrite
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,6 +34,23 @@ func (s Documents) Create(ctx context.Context, d *settle.Document) error {
 	return err
 }
 
+// Claim stores the document of a payment that is about to be started, and returns it as
+// the server has it.
+func (s Documents) Claim(ctx context.Context, d *settle.Document) (settle.Document, error) {
+	body, err := s.document(ctx, "claim", http.MethodPost, s.path(d.Kind, ""), nil, map[string]any{
+		"documentId":  d.DocumentID,
+		"data":        d.ClaimAttributes(),
+		"permissions": d.Permissions(),
+	})
+	if Status(err) == http.StatusConflict {
+		return settle.Document{}, settle.ErrExists
+	}
+	if err != nil {
+		return settle.Document{}, err
+	}
+	return decode("claim", d.Kind, body)
+}
+
 // Get reads one document.
 func (s Documents) Get(ctx context.Context, kind parse.Kind, id string) (settle.Document, error) {
 	body, err := s.document(ctx, "get", http.MethodGet, s.path(kind, id), nil, nil)
@@ -42,35 +60,106 @@ func (s Documents) Get(ctx context.Context, kind parse.Kind, id string) (settle.
 	if err != nil {
 		return settle.Document{}, err
 	}
+	return decode("get", kind, body)
+}
+
+func decode(call string, kind parse.Kind, body string) (settle.Document, error) {
 	d, err := settle.Decode(kind, []byte(body))
 	if err != nil {
-		return settle.Document{}, &Failure{Call: "get", Status: http.StatusOK, cause: "a document of another form"}
+		return settle.Document{}, &Failure{Call: call, Status: http.StatusOK, cause: "a document of another form"}
 	}
 	return d, nil
 }
+
+// List returns the documents of that kind that the queries select, one page of them.
+func (s Documents) List(ctx context.Context, kind parse.Kind, queries ...Query) ([]settle.Document, error) {
+	params := url.Values{}
+	for _, q := range queries {
+		params.Add("queries[]", q.String())
+	}
+	body, err := s.Call(ctx, "list", http.MethodGet, s.path(kind, "")+"?"+params.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	var page struct{ Documents []json.RawMessage }
+	if err := json.Unmarshal(body, &page); err != nil || page.Documents == nil {
+		return nil, &Failure{Call: "list", Status: http.StatusOK, cause: "no list in the answer"}
+	}
+	documents := make([]settle.Document, len(page.Documents))
+	for i, raw := range page.Documents {
+		if documents[i], err = decode("list", kind, string(raw)); err != nil {
+			return nil, err
+		}
+	}
+	return documents, nil
+}
+
+// Query is one of Appwrite's queries for a list.
+type Query struct {
+	Method    string `json:"method"`
+	Attribute string `json:"attribute,omitempty"`
+	Values    []any  `json:"values,omitempty"`
+}
+
+func (q Query) String() string {
+	text, _ := json.Marshal(q)
+	return string(text)
+}
+
+// Equal selects what has one of these values.
+func Equal(attribute string, values ...any) Query { return Query{"equal", attribute, values} }
+
+// After selects what has a later time.
+func After(attribute string, t time.Time) Query {
+	return Query{"greaterThan", attribute, []any{t.UTC().Format("2006-01-02T15:04:05.000Z")}}
+}
+
+// NewestFirst orders by creation.
+func NewestFirst() Query { return Query{Method: "orderDesc", Attribute: "$createdAt"} }
+
+// CursorAfter begins a page behind that document.
+func CursorAfter(id string) Query { return Query{Method: "cursorAfter", Values: []any{id}} }
+
+// Limit bounds a page. Appwrite's own default is 25.
+func Limit(n int) Query { return Query{Method: "limit", Values: []any{n}} }
 
 // Replace compares and sets: the server refuses the PATCH with 409 where $updatedAt is
 // newer than the header X-Appwrite-Timestamp says. That is atomic from Appwrite 1.9.5;
 // 1.8.1 and 1.9.0 may compare with a cached row. The transaction's id is never written,
 // and who may read only if the new document says so.
 func (s Documents) Replace(ctx context.Context, d *settle.Document, updatedAt string) error {
-	// The server compares milliseconds, and misses a change within the one that
-	// was read. Waiting keeps our own change out of it.
-	if err := sleep(ctx, 2*time.Millisecond); err != nil {
-		return &Failure{Call: "replace", cause: cause(err)}
-	}
 	data := d.Attributes()
 	data.CheckoutRequestID, data.OriginatorConversationID = "", ""
 	params := map[string]any{"data": data}
 	if strings.HasPrefix(d.ReadRole, "user:") {
 		params["permissions"] = d.Permissions()
 	}
-	_, err := s.document(ctx, "replace", http.MethodPatch, s.path(d.Kind, d.DocumentID),
+	_, err := s.patch(ctx, "replace", d, updatedAt, params)
+	return err
+}
+
+// Amend compares and sets in the same way, writes some attributes, and returns the
+// document as it then stands.
+func (s Documents) Amend(ctx context.Context, d *settle.Document, changes any) (settle.Document, error) {
+	body, err := s.patch(ctx, "amend", d, d.Server.UpdatedAt, map[string]any{"data": changes})
+	if err != nil {
+		return settle.Document{}, err
+	}
+	return decode("amend", d.Kind, body)
+}
+
+func (s Documents) patch(ctx context.Context, name string, d *settle.Document, updatedAt string, params map[string]any) (string, error) {
+	// The server compares milliseconds, and misses a change within the one that
+	// was read. Waiting keeps our own change out of it.
+	if err := sleep(ctx, 2*time.Millisecond); err != nil {
+		return "", &Failure{Call: name, cause: cause(err)}
+	}
+	body, err := s.document(ctx, name, http.MethodPatch, s.path(d.Kind, d.DocumentID),
 		map[string]any{"X-Appwrite-Timestamp": updatedAt}, params)
 	if Status(err) == http.StatusConflict || isDocumentNotFound(err) {
-		return settle.ErrChanged
+		return "", settle.ErrChanged
 	}
-	return err
+	return body, err
 }
 
 // path returns the path of a document, or of its collection's documents for the id "".

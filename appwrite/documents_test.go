@@ -65,7 +65,7 @@ func TestGet(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := *said(parse.Timeout, 1037)
-	want.ReadRole, want.UpdatedAt = "", "2026-11-23T06:30:05.678+00:00"
+	want.ReadRole, want.Server = "", settle.Server{UpdatedAt: "2026-11-23T06:30:05.678+00:00", Sequence: 7}
 	if got != want {
 		t.Errorf("Get = %+v, want %+v", got, want)
 	}
@@ -161,7 +161,7 @@ func TestReplaceWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := w.answered
-	if err := s.Replace(context.Background(), payment(), d.UpdatedAt); err != nil {
+	if err := s.Replace(context.Background(), payment(), d.Server.UpdatedAt); err != nil {
 		t.Fatal(err)
 	}
 	if waited := w.at[1].Sub(read); waited < 2*time.Millisecond {
@@ -170,7 +170,7 @@ func TestReplaceWaits(t *testing.T) {
 	// With its time over, nothing is sent at all.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Replace(ctx, payment(), d.UpdatedAt); err == nil || err.Error() != "replace: connection broken" {
+	if err := s.Replace(ctx, payment(), d.Server.UpdatedAt); err == nil || err.Error() != "replace: connection broken" {
 		t.Errorf("Replace with its time over = %v", err)
 	}
 	if len(w.requests) != 2 {
@@ -261,10 +261,10 @@ func TestCachedRow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Replace(ctx, payment(), read.UpdatedAt); err != nil {
+			if err := s.Replace(ctx, payment(), read.Server.UpdatedAt); err != nil {
 				t.Errorf("the first replacement = %v, want none", err)
 			}
-			if err := s.Replace(ctx, said(parse.Failed, 1), read.UpdatedAt); !errors.Is(err, want.err) {
+			if err := s.Replace(ctx, said(parse.Failed, 1), read.Server.UpdatedAt); !errors.Is(err, want.err) {
 				t.Errorf("the second replacement = %v, want %v", err, want.err)
 			}
 			if got := w.Status(); got != want.status {

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -22,6 +23,13 @@ type delivery struct {
 	attempt  int    // 0 from Safaricom
 	rest     []byte // what followed the callback in the body
 
+	// started is the id of the started payment that a signed callback is for. Where
+	// the signature cannot be verified, and our own settings may be at fault for that,
+	// the callback waits until they are mended.
+	started    string
+	sig        string
+	unverified bool
+
 	document settle.Document // once the body was read; before, it has no id
 	name     string          // route and document, for the log, likewise
 }
@@ -39,6 +47,10 @@ func (f *Function) callback(r *request) openruntimes.Response {
 		uid:      r.ctx.Req.Query["uid"],
 		attempt:  attemptNumber(r.ctx.Req.Query["attempt"]),
 		name:     "route=" + r.route.name,
+	}
+	if sig := r.ctx.Req.Query["sig"]; sig != "" {
+		d.started, d.sig = r.ctx.Req.Query["id"], sig
+		d.unverified = !f.config.verifies(r.route.wire, d.started, sig)
 	}
 	return d.answer()
 }
@@ -84,25 +96,40 @@ func read(rt *route, body []byte) (v parse.Verdict, callback, rest []byte, err e
 func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	f := d.function
 	d.document = settle.New(v, settle.ReadRole(v.Kind, d.uid, f.config.anonymousRead), f.clock.now())
-	d.name += " id=" + maskedID(&d.document)
-	result, err := d.storeOrEnqueue(func(ctx context.Context) (settle.Result, error) { return f.settle(ctx, d.api, &d.document) })
+	store := func(ctx context.Context) (settle.Result, error) { return f.settle(ctx, d.api, d.started, &d.document) }
+	if d.started == "" {
+		d.name += " id=" + maskedID(&d.document)
+	} else {
+		d.name += " id=" + safeID(d.started)
+	}
+	if d.unverified {
+		store = nil
+	}
+	result, err := d.storeOrEnqueue(store)
 	if result.Outcome == settle.NotKept {
-		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid))
+		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid, d.started))
+	}
+	if d.unverified {
+		d.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Permanent, "the signature cannot be verified: is "+SigningKey+" the one that signed it?"))
 	}
 	if err != nil {
 		d.ctx.Error(d.failed(err))
 	}
 	d.warn(d.warnings(v, result))
-	if result.Outcome == settle.Conflict || result.Outcome == settle.Collision {
-		d.ctx.Error(d.disagreement(result))
+	for _, line := range d.disagreements(result) {
+		d.ctx.Error(line)
 	}
 	return d.finish(result.Outcome)
 }
 
-// settle settles a document, if the settings allow it.
-func (f *Function) settle(ctx context.Context, store appwrite.Documents, d *settle.Document) (settle.Result, error) {
+// settle settles a document, if the settings allow it: over the started one of that id,
+// or without one under its own.
+func (f *Function) settle(ctx context.Context, store appwrite.Documents, started string, d *settle.Document) (settle.Result, error) {
 	if missing := f.config.missing(d.Kind); len(missing) > 0 {
 		return settle.Result{}, errors.New("configuration: " + strings.Join(missing, "; "))
+	}
+	if started != "" {
+		return settle.SettleStarted(ctx, store, started, d)
 	}
 	return settle.Settle(ctx, store, d)
 }
@@ -111,7 +138,7 @@ func (f *Function) settle(ctx context.Context, store appwrite.Documents, d *sett
 func (d *delivery) panicked(site string) openruntimes.Response {
 	result, err := d.storeOrEnqueue(nil)
 	if result.Outcome == settle.NotKept && d.document.DocumentID != "" {
-		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid))
+		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid, d.started))
 	}
 	d.ctx.Error("panic " + d.name + " at=" + site + " " + describeBody(d.body))
 	if err != nil {
@@ -142,8 +169,16 @@ func (d *delivery) warnings(v parse.Verdict, result settle.Result) (warnings []s
 	if stored && doc.Status == parse.Success && max(doc.Rank(), result.Stored.Rank()) < settle.Complete {
 		warnings = append(warnings, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
-	if doc.ReadRole == "" && result.Outcome == settle.Created {
+	switch {
+	case result.Unsigned:
+		warnings = append(warnings, "an unsigned callback for a payment that was started here: it has not touched that")
+	case d.started != "" && result.Outcome == settle.Created:
+		warnings = append(warnings, "there is no document of this started payment any more: only the server can read this one")
+	case doc.ReadRole == "" && result.Outcome == settle.Created:
 		warnings = append(warnings, "no valid uid in the callback's URL: only the server can read this document")
+	}
+	if asked := result.Stored.RequestedAmount; stored && asked != 0 && doc.Status == parse.Success && doc.Amount != 0 && doc.Amount != asked {
+		warnings = append(warnings, fmt.Sprintf("paid were %d shillings, and asked for were %d", doc.Amount, asked))
 	}
 	return warnings
 }

@@ -1,7 +1,9 @@
 package handler
 
 import (
+	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 
 	"openruntimes/handler/parse"
@@ -12,7 +14,9 @@ import (
 type Variable struct {
 	Name     string
 	Platform bool // set by Appwrite itself, not by a person
-	Required bool // without it no payment can be stored
+	Required bool // without it no payment can be stored; of Push ones, none be started
+	Push     bool // for starting payments: of these all that are required, or none
+	Secret   bool // nobody but the function should be able to read it
 
 	field   func(*config) *string
 	problem func(value string) string // says what is wrong with a value, "" for nothing
@@ -25,17 +29,33 @@ const CallbackSecret = "DARAJA_CALLBACK_SECRET"
 
 const b2cCollection = "DARAJA_B2C_COLLECTION_ID"
 
+// SigningKey is the variable with the keys that sign callback URLs: 64 hex digits each,
+// separated by commas. The first signs, all verify and all compare.
+const SigningKey = "DARAJA_SIGNING_KEY"
+
 // Variables returns all of them.
 func Variables() []Variable {
 	return []Variable{
-		{"APPWRITE_FUNCTION_API_ENDPOINT", true, true, func(c *config) *string { return &c.endpoint }, notURL},
-		{"APPWRITE_FUNCTION_PROJECT_ID", true, true, func(c *config) *string { return &c.projectID }, nil},
-		{"APPWRITE_FUNCTION_ID", true, true, func(c *config) *string { return &c.functionID }, nil},
-		{"DARAJA_DATABASE_ID", false, true, func(c *config) *string { return &c.databaseID }, notID},
-		{"DARAJA_COLLECTION_ID", false, true, func(c *config) *string { return &c.paymentsID }, notID},
-		{b2cCollection, false, false, func(c *config) *string { return &c.disbursementsID }, notID},
-		{CallbackSecret, false, false, func(c *config) *string { return &c.callbackSecret }, notSecrets},
-		{"DARAJA_ANONYMOUS_READ", false, false, func(c *config) *string { return &c.anonymousRead }, notAny},
+		{Name: "APPWRITE_FUNCTION_API_ENDPOINT", Platform: true, Required: true, field: func(c *config) *string { return &c.endpoint }, problem: notURL},
+		{Name: "APPWRITE_FUNCTION_PROJECT_ID", Platform: true, Required: true, field: func(c *config) *string { return &c.projectID }},
+		{Name: "APPWRITE_FUNCTION_ID", Platform: true, Required: true, field: func(c *config) *string { return &c.functionID }},
+		{Name: "DARAJA_DATABASE_ID", Required: true, field: func(c *config) *string { return &c.databaseID }, problem: notID},
+		{Name: "DARAJA_COLLECTION_ID", Required: true, field: func(c *config) *string { return &c.paymentsID }, problem: notID},
+		{Name: b2cCollection, field: func(c *config) *string { return &c.disbursementsID }, problem: notID},
+		{Name: CallbackSecret, field: func(c *config) *string { return &c.callbackSecret }, problem: notSecrets},
+		{Name: "DARAJA_ANONYMOUS_READ", field: func(c *config) *string { return &c.anonymousRead }, problem: notAny},
+
+		{Name: "DARAJA_CONSUMER_KEY", Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.consumerKey }},
+		{Name: "DARAJA_CONSUMER_SECRET", Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.consumerSecret }},
+		{Name: "DARAJA_SHORTCODE", Push: true, Required: true, field: func(c *config) *string { return &c.shortcode }, problem: notDigits},
+		{Name: "DARAJA_PASSKEY", Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.passkey }},
+		{Name: "DARAJA_TILL", Push: true, field: func(c *config) *string { return &c.till }, problem: notDigits},
+		{Name: "DARAJA_ENVIRONMENT", Push: true, Required: true, field: func(c *config) *string { return &c.environment }, problem: notEnvironment},
+		{Name: "DARAJA_BASE_URL", Push: true, field: func(c *config) *string { return &c.baseURL }, problem: notURL},
+		{Name: SigningKey, Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.signingKey }, problem: notSigningKeys},
+		{Name: "DARAJA_PUBLIC_URL", Push: true, Required: true, field: func(c *config) *string { return &c.publicURL }, problem: notPublicURL},
+		{Name: "DARAJA_UNVERIFIED_PUSH", Push: true, field: func(c *config) *string { return &c.unverifiedPush }, problem: notAny},
+		{Name: "DARAJA_CASHIER_LABEL", Push: true, field: func(c *config) *string { return &c.cashierLabel }},
 	}
 }
 
@@ -50,6 +70,14 @@ type config struct {
 	anonymousRead   string
 
 	secrets []string // those of callbackSecret
+
+	consumerKey, consumerSecret  string
+	shortcode, passkey, till     string
+	environment, baseURL         string
+	signingKey, publicURL        string
+	unverifiedPush, cashierLabel string
+
+	signingKeys [][]byte // those of signingKey that are usable
 }
 
 func readConfig(getenv func(string) string) (c config) {
@@ -57,7 +85,30 @@ func readConfig(getenv func(string) string) (c config) {
 		*v.field(&c) = strings.TrimSpace(getenv(v.Name))
 	}
 	c.secrets = splitSecrets(c.callbackSecret)
+	c.signingKeys = readSigningKeys(c.signingKey)
 	return c
+}
+
+// startsPayments reports whether any variable for that is set. Without one the function
+// is what it was before it could.
+func (c *config) startsPayments() bool {
+	return slices.ContainsFunc(Variables(), func(v Variable) bool { return v.Push && *v.field(c) != "" })
+}
+
+// pushProblems names what keeps the function from starting payments.
+func (c *config) pushProblems() (problems []string) {
+	for _, v := range Variables() {
+		switch value := *v.field(c); {
+		case !v.Push:
+		case value == "" && v.Required:
+			problems = append(problems, v.Name+" is missing")
+		case value != "" && v.problem != nil:
+			if what := v.problem(value); what != "" {
+				problems = append(problems, v.Name+" "+what)
+			}
+		}
+	}
+	return problems
 }
 
 // problems names every variable that is missing or malformed. A malformed value is
@@ -65,7 +116,7 @@ func readConfig(getenv func(string) string) (c config) {
 func (c *config) problems() []string {
 	problems := c.missing(parse.Payment)
 	for _, v := range Variables() {
-		if value := *v.field(c); value != "" && v.problem != nil {
+		if value := *v.field(c); value != "" && v.problem != nil && !v.Push {
 			if what := v.problem(value); what != "" {
 				problems = append(problems, v.Name+" "+what)
 			}
@@ -74,13 +125,16 @@ func (c *config) problems() []string {
 	if c.paymentsID != "" && c.paymentsID == c.disbursementsID {
 		problems = append(problems, b2cCollection+" is the collection of payments")
 	}
+	if c.startsPayments() {
+		problems = append(problems, c.pushProblems()...)
+	}
 	return problems
 }
 
 // missing names what must be set before a document of that kind can be stored.
 func (c *config) missing(kind parse.Kind) (problems []string) {
 	for _, v := range Variables() {
-		required := v.Required
+		required := v.Required && !v.Push
 		if kind == parse.Disbursement && !v.Platform {
 			required = v.Name == "DARAJA_DATABASE_ID" || v.Name == b2cCollection
 		}
@@ -95,7 +149,9 @@ func (c *config) missing(kind parse.Kind) (problems []string) {
 func (c *config) present() map[string]bool {
 	present := map[string]bool{}
 	for _, v := range Variables() {
-		present[v.Name] = *v.field(c) != ""
+		if !v.Push || c.startsPayments() {
+			present[v.Name] = *v.field(c) != ""
+		}
 	}
 	return present
 }
@@ -112,6 +168,47 @@ func notID(value string) string {
 		return "is no id"
 	}
 	return ""
+}
+
+func notDigits(value string) string {
+	if strings.Trim(value, "0123456789") != "" {
+		return "is not digits alone"
+	}
+	return ""
+}
+
+func notEnvironment(value string) string {
+	if value != "sandbox" && value != "production" {
+		return "is neither sandbox nor production"
+	}
+	return ""
+}
+
+func notPublicURL(value string) string {
+	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname()) {
+		return "does not begin with https://"
+	}
+	return ""
+}
+
+// isLoopback reports whether a host is this machine, where tests have no TLS.
+func isLoopback(host string) bool { return host == "127.0.0.1" || host == "localhost" }
+
+func notSigningKeys(value string) string {
+	if keys := readSigningKeys(value); len(keys) == 0 || len(keys) != len(splitSecrets(value)) {
+		return "is not 64 hex digits (openssl rand -hex 32)"
+	}
+	return ""
+}
+
+// readSigningKeys returns the usable keys of a list.
+func readSigningKeys(list string) (keys [][]byte) {
+	for _, s := range splitSecrets(list) {
+		if key, err := hex.DecodeString(s); err == nil && len(key) == 32 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func notAny(value string) string {

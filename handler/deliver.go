@@ -26,6 +26,10 @@ type clock struct {
 	store   time.Duration    // one try of the database, all its calls
 	queue   time.Duration    // one try of the queue
 	rounds  [4]time.Duration // when each round of both begins, counted from the request
+
+	pause      func(time.Duration)
+	pushBegins time.Duration // no call to Safaricom begins later, counted from the request
+	pushLasts  time.Duration // none ends later
 }
 
 // newClock answers Safaricom within 5 s, unless keeping the verdict needs longer, and
@@ -40,12 +44,26 @@ func newClock() clock {
 		store:   3 * time.Second,
 		queue:   2 * time.Second,
 		rounds:  [4]time.Duration{0, 6 * time.Second, 12 * time.Second, 18 * time.Second},
+
+		pause:      time.Sleep,
+		pushBegins: 12 * time.Second,
+		pushLasts:  25 * time.Second,
 	}
 }
 
 // call gives one call of the API its deadline.
 func (c *clock) call(ctx context.Context) (context.Context, context.CancelFunc) {
 	return c.timeout(ctx, c.oneCall)
+}
+
+// forSafaricom is the context of a call to Safaricom, done already where it is too late
+// to begin one.
+func (c *clock) forSafaricom(ctx context.Context, start time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if time.Since(start) > c.pushBegins {
+		cancel()
+	}
+	return ctx, cancel
 }
 
 // errLastAttempt says that nothing comes after this attempt.
@@ -133,11 +151,15 @@ func (d *delivery) enqueueOne(ctx context.Context, a attempt) (err error) {
 }
 
 // query returns what the next delivery gets: a uid that nobody could read by is left
-// out, and the attempt set, whatever the query said before.
+// out, and the attempt set, whatever the query said before. A signature goes with it.
 func (d *delivery) query(attempt int) string {
 	query := url.Values{"attempt": {strconv.Itoa(attempt)}}
 	if settle.IsID(d.uid) {
 		query.Set("uid", d.uid)
+	}
+	if d.sig != "" {
+		query.Set("id", d.started)
+		query.Set("sig", d.sig)
 	}
 	return query.Encode()
 }

@@ -4,14 +4,17 @@ package handler
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/appwrite"
+	"openruntimes/handler/daraja"
 )
 
 // Version is that of the function, as GET /health says it.
@@ -28,12 +31,34 @@ type Function struct {
 	routes    []route
 	clock     clock
 	transport *http.Transport
+	pushes    *daraja.Client // holds the token
+
+	version struct {
+		sync.Mutex
+		known string // the server's, once it was asked for
+	}
 }
 
 // New reads the settings through getenv. It never fails: what is missing or malformed
 // is said by [Function.Problems], by GET /health, and by each request that needs it.
 func New(getenv func(string) string) *Function {
-	return &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
+	f := &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
+	f.pushes = f.config.safaricom(func() time.Time { return f.clock.now() })
+	return f
+}
+
+// safaricom returns the client for starting payments.
+func (c *config) safaricom(now func() time.Time) *daraja.Client {
+	base := daraja.Sandbox
+	if c.environment == "production" {
+		base = daraja.Production
+	}
+	// What is written to a connection that died unnoticed has an unknown outcome.
+	transport := appwrite.NewTransport()
+	transport.IdleConnTimeout = 5 * time.Second
+	return daraja.New(cmp.Or(c.baseURL, base), daraja.Credentials{
+		ConsumerKey: c.consumerKey, ConsumerSecret: c.consumerSecret, Shortcode: c.shortcode, Passkey: c.passkey, Till: c.till,
+	}, &http.Client{Transport: transport}, now)
 }
 
 // Problems names every setting that is missing or malformed.
@@ -51,7 +76,7 @@ func (f *Function) documents(key string) appwrite.Documents {
 // Serve answers one request.
 func (f *Function) Serve(ctx openruntimes.Context) openruntimes.Response {
 	body := bytes.TrimPrefix(ctx.Req.BodyBinary(), []byte("\uFEFF")) // a byte order mark says nothing
-	rt, prefix := f.find(ctx.Req.Path)
+	rt, prefix := f.find(ctx.Req.Path, ctx.Req.Query)
 	switch {
 	case rt == nil:
 		return notFound(ctx, body)

@@ -34,10 +34,26 @@ func (d *delivery) failed(err error) string {
 	return fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Classify(err), err)
 }
 
-// disagreement is the line for two documents of which only one can be right, or that
+// disagreements are the lines for two documents of which only one can be right, or that
 // came under one id.
-func (d *delivery) disagreement(result settle.Result) string {
-	return fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document))
+func (d *delivery) disagreements(result settle.Result) (lines []string) {
+	switch result.Outcome {
+	case settle.Conflict, settle.Collision, settle.Mismatch:
+		lines = append(lines, fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document)))
+	}
+	if result.Outcome == settle.Collision && result.Stored.RequestKey != "" {
+		lines = append(lines, fmt.Sprintf("CHARGED-TWICE %s receipts=%q", d.name, result.Stored.Receipt+" "+d.document.Receipt))
+	}
+	return lines
+}
+
+// safeID returns an id of the kind that an app makes for a started payment, and "?" for
+// what could be somebody's data.
+func safeID(id string) string {
+	if !isRequestID(id) {
+		return "?"
+	}
+	return id
 }
 
 // summary says what a document says.

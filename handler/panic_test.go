@@ -110,7 +110,7 @@ func TestPanicAfterReading(t *testing.T) {
 			t.Errorf("error log = %q, want %s", errors[i], want)
 		}
 	}
-	if d, err := settle.ParseUnsettled(errors[0], "", time.Time{}); err != nil || d.Status != parse.Success {
+	if d, _, err := settle.ParseUnsettled(errors[0], "", time.Time{}); err != nil || d.Status != parse.Success {
 		t.Errorf("the line is read back as %+v, %v", d, err)
 	}
 }

@@ -18,12 +18,20 @@ type Replayed struct {
 // documents.write. The error wraps [settle.ErrNotUnsettled] if the line has no
 // document.
 func (f *Function) Replay(key, line string) (Replayed, error) {
-	d, err := settle.ParseUnsettled(line, f.config.anonymousRead, f.clock.now())
+	d, started, err := settle.ParseUnsettled(line, f.config.anonymousRead, f.clock.now())
 	if err != nil {
 		return Replayed{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	result, err := f.settle(ctx, f.documents(key), &d)
+	if started && d.Status == "" {
+		outcome, err := settle.NameStarted(ctx, f.documents(key), d.DocumentID, d.ID)
+		return Replayed{d.DocumentID, outcome}, err
+	}
+	id := ""
+	if started {
+		id = d.DocumentID
+	}
+	result, err := f.settle(ctx, f.documents(key), id, &d)
 	return Replayed{maskedID(&d), result.Outcome}, err
 }

@@ -36,23 +36,35 @@ func routes() []route {
 		{path: "/b2c/result", name: "b2c/result", wire: "b2c/result", methods: post, parse: parse.B2C, serve: (*Function).callback},
 		{path: "/b2c/timeout", name: "b2c/timeout", wire: "b2c/timeout", methods: post, parse: parse.B2CTimeout, serve: (*Function).callback},
 		{path: "", name: "callback", wire: "callback", methods: post, parse: parse.STK, serve: (*Function).callback},
+		{path: "/stk/push", name: "stk/push", wire: "stk/push", methods: post, open: true, serve: (*Function).push},
 		{path: "/health", name: "health", methods: get, open: true, serve: (*Function).health},
 	}
 }
 
-// find returns the route that a path ends in, and the prefix before it, already
-// checked against the secrets. Without one it returns nil. The prefix has no slashes
-// too many.
-func (f *Function) find(path string) (rt *route, prefix string) {
+// find returns the route that a path ends in, and the prefix before it, already checked
+// against the secrets. Without one it returns nil. The prefix has no slashes too many. A
+// signed callback needs no secret.
+func (f *Function) find(path string, query map[string]string) (rt *route, prefix string) {
 	path = clean(path)
 	for i := range f.routes {
 		rt := &f.routes[i]
 		prefix, matches := strings.CutSuffix(path, rt.path)
-		if matches && (f.config.admits(prefix) || rt.open && prefix == "") {
+		switch {
+		case !matches:
+		case f.config.admits(prefix), rt.open && prefix == "", rt.parse != nil && f.config.trusts(rt, query):
 			return rt, prefix
 		}
 	}
 	return nil, ""
+}
+
+// trusts reports whether a callback's signature is good or, where a signing key was set
+// that is unusable, there is one: then our own settings are at fault.
+func (c *config) trusts(rt *route, query map[string]string) bool {
+	if query["sig"] == "" {
+		return false
+	}
+	return c.verifies(rt.wire, query["id"], query["sig"]) || c.signingKey != "" && len(c.signingKeys) == 0
 }
 
 // clean drops doubled and trailing slashes. They mean nothing: an app joins its
@@ -65,11 +77,11 @@ func clean(path string) string {
 }
 
 // admits reports whether the clean prefix of a route is right: "/SECRET" with any of the
-// secrets, or nothing where there is no secret. It takes the same time for every wrong
+// secrets, or nothing where there is neither a secret nor a signing key. It takes the same time for every wrong
 // one. A secret of slashes alone admits nobody.
 func (c *config) admits(prefix string) bool {
 	if len(c.secrets) == 0 {
-		return prefix == ""
+		return prefix == "" && c.signingKey == ""
 	}
 	given := sha256.Sum256([]byte(prefix))
 	admitted := 0

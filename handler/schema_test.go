@@ -28,7 +28,10 @@ type schema struct {
 		DocumentSecurity bool
 		Enabled          bool
 		Attributes       []map[string]any
-		Indexes          []any
+		Indexes          []struct {
+			Key, Type          string
+			Attributes, Orders []string
+		}
 	}
 }
 
@@ -78,11 +81,14 @@ func TestSchema(t *testing.T) {
 // TestCollections holds what appwrite.json says of them: the published client's
 // contract, and nothing that opens them to anybody.
 func TestCollections(t *testing.T) {
-	want := map[string]string{ // attribute: size, or integer; those with ! are required
-		"payments": "checkoutRequestId:255! status:20! resultCode:integer receipt:20 amount:integer failureReason:255 mpesaTimestamp:50 settledAt:50!",
+	want := map[string]string{ // attribute: size, or type; those with ! are required
+		"payments": "checkoutRequestId:255! status:20! resultCode:integer receipt:20 amount:integer failureReason:255 mpesaTimestamp:50 settledAt:50! " +
+			"userId:36 reference:12 requestedAmount:integer requestKey:64 phoneKey:64 nextCheckAt:datetime",
 		"disbursements": "originatorConversationId:36! conversationId:50 status:20! resultCode:integer receipt:20 amount:integer " +
-			"receiverName:255 failureReason:255 mpesaTimestamp:50 settledAt:50!",
+			"receiverName:255 failureReason:255 mpesaTimestamp:50 settledAt:50! " +
+			"userId:36 requestedAmount:integer requestKey:64 phoneKey:64 nextCheckAt:datetime",
 	}
+	indexed := map[string]string{"payments": "userId reference phoneKey nextCheckAt", "disbursements": "userId phoneKey nextCheckAt"}
 	s := readSchema(t)
 	if len(s.Collections) != len(want) {
 		t.Errorf("%d collections, want %d", len(s.Collections), len(want))
@@ -98,8 +104,15 @@ func TestCollections(t *testing.T) {
 			if c.Permissions == nil || len(c.Permissions) != 0 {
 				t.Errorf("permissions = %v, want an empty list", c.Permissions)
 			}
-			if c.Indexes == nil || len(c.Indexes) != 0 {
-				t.Errorf("indexes = %v, want an empty list", c.Indexes)
+			var indexes []string
+			for _, ix := range c.Indexes {
+				if ix.Type != "key" || !slices.Equal(ix.Attributes, []string{ix.Key}) || !slices.Equal(ix.Orders, []string{"ASC"}) {
+					t.Errorf("index %+v, want one for queries, named as its attribute", ix)
+				}
+				indexes = append(indexes, ix.Key)
+			}
+			if got := strings.Join(indexes, " "); got != indexed[c.ID] {
+				t.Errorf("indexes: %s, want %s", got, indexed[c.ID])
 			}
 			var attributes []string
 			for _, a := range c.Attributes {
@@ -121,12 +134,15 @@ func describeAttribute(t *testing.T, a map[string]any) string {
 		required = "!"
 	}
 	written := map[string]any{"key": a["key"], "type": a["type"], "required": a["required"], "array": false, "default": nil}
-	size := "integer"
-	if a["type"] == "string" {
+	size, _ := a["type"].(string)
+	switch a["type"] {
+	case "string":
 		written["encrypt"], written["size"] = false, a["size"]
 		n, _ := json.Marshal(a["size"])
 		size = string(n)
-	} else {
+	case "datetime":
+		written["format"] = ""
+	default:
 		written["min"], written["max"] = -9223372036854775808.0, 9223372036854775807.0
 	}
 	if !reflect.DeepEqual(a, written) {

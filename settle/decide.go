@@ -12,6 +12,10 @@ const (
 	Conflict  Outcome = "conflict"  // it contradicts what is stored, and ranks no higher
 	Collision Outcome = "collision" // two payments came under one id; the second has a document of its own
 
+	// What becomes of a callback that does not concern the document it came for.
+	Mismatch Outcome = "mismatch" // it names another transaction; it has a document of its own
+	Ignored  Outcome = "ignored"  // it is not signed, and the payout was started here
+
 	// What becomes of a delivery of which nothing is stored.
 	Queued   Outcome = "queued"    // it could not be stored, and waits in the platform's queue
 	NotKept  Outcome = "not-kept"  // it could be neither stored nor queued
@@ -19,7 +23,7 @@ const (
 )
 
 // Outcomes lists all of them.
-var Outcomes = [...]Outcome{Created, Replaced, Duplicate, Conflict, Collision, Queued, NotKept, NotFinal}
+var Outcomes = [...]Outcome{Created, Replaced, Duplicate, Conflict, Collision, Mismatch, Ignored, Queued, NotKept, NotFinal}
 
 // decide compares the stored document (zero if there is none) with the incoming one.
 // A verdict only moves up. The first rule that fits decides.

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,7 +23,16 @@ type Document struct {
 	DocumentID string    // the document's own id
 	ReadRole   string    // who may read it: "user:ID", "any", or "" for nobody but the server
 	SettledAt  time.Time // when it is written
-	UpdatedAt  string    // $updatedAt as read from the server; "" if it was not read
+
+	Started        // by this function; the zero value of what it only hears of
+	Server  Server // what the server says of it; the zero value if it was not read
+}
+
+// Server is what only the server knows of a document.
+type Server struct {
+	UpdatedAt string    // $updatedAt as it was sent
+	CreatedAt time.Time // UTC
+	Sequence  int64     // orders documents by their creation
 }
 
 // New returns the document that a verdict asks for.
@@ -71,6 +81,7 @@ type Attributes struct {
 	MpesaTimestamp           *string      `json:"mpesaTimestamp"`
 	SettledAt                string       `json:"settledAt"`
 	*B2CAttributes
+	*StartedAttributes
 }
 
 // B2CAttributes are the attributes that only disbursements have.
@@ -126,8 +137,10 @@ func (a Attributes) verdict(kind parse.Kind) (parse.Verdict, error) {
 // older function has written there is read as far as it makes sense.
 func Decode(kind parse.Kind, body []byte) (Document, error) {
 	var stored struct {
-		ID        string `json:"$id"`
-		UpdatedAt string `json:"$updatedAt"`
+		ID        string   `json:"$id"`
+		UpdatedAt string   `json:"$updatedAt"`
+		CreatedAt string   `json:"$createdAt"`
+		Sequence  sequence `json:"$sequence"`
 		Attributes
 	}
 	if err := json.Unmarshal(body, &stored); err != nil {
@@ -137,7 +150,20 @@ func Decode(kind parse.Kind, body []byte) (Document, error) {
 		return Document{}, errors.New("no document")
 	}
 	v, _ := stored.verdict(kind) // a time of another form is somebody else's
-	return Document{Verdict: v, DocumentID: stored.ID, UpdatedAt: stored.UpdatedAt}, nil
+	created, _ := time.Parse(time.RFC3339, stored.CreatedAt)
+	return Document{Verdict: v, DocumentID: stored.ID, Started: stored.started(),
+		Server: Server{stored.UpdatedAt, created.UTC(), int64(stored.Sequence)}}, nil
+}
+
+// sequence is $sequence: a number on Appwrite 1.8, and text that holds one from 1.9 on.
+// Text without one, as on MongoDB, is 0.
+type sequence int64
+
+// UnmarshalJSON reads both forms.
+func (s *sequence) UnmarshalJSON(b []byte) error {
+	n, _ := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
+	*s = sequence(n)
+	return nil
 }
 
 // transactionText returns the transaction's id as its attribute holds it. One that is

@@ -180,7 +180,7 @@ func TestAttributes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Document{Verdict: tt.verdict, DocumentID: "x", UpdatedAt: "y"}); read != want {
+			if want := (Document{Verdict: tt.verdict, DocumentID: "x", Server: Server{UpdatedAt: "y"}}); read != want {
 				t.Errorf("read:\n%+v, want\n%+v", read, want)
 			}
 		})
@@ -249,7 +249,7 @@ func TestDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Document{Verdict: tt.want, DocumentID: "x", UpdatedAt: "y"}); got != want {
+			if want := (Document{Verdict: tt.want, DocumentID: "x", Server: Server{UpdatedAt: "y"}}); got != want {
 				t.Errorf("Decode = %+v, want %+v", got, want)
 			}
 		})

@@ -18,6 +18,9 @@ type Store interface {
 	// Replace overwrites the document if it is still the version of that
 	// $updatedAt, and returns ErrChanged if it is not, or is gone.
 	Replace(ctx context.Context, d *Document, updatedAt string) error
+	// Amend changes some attributes of a document in the same way, and returns it
+	// as it then stands.
+	Amend(ctx context.Context, d *Document, changes any) (Document, error)
 }
 
 // What a store answers, and why settling gives up.
@@ -27,12 +30,17 @@ var (
 	ErrChanged   = errors.New("the document was changed meanwhile")
 	ErrContended = errors.New("the document was changed too often meanwhile")
 	errIDTaken   = errors.New("the document with this id is another transaction's")
+	errStarted   = errors.New("the document with this id is of a payment that was started here")
 )
 
 // Result says what settling did.
 type Result struct {
 	Outcome Outcome
 	Stored  Document // what was found under the id; the zero Document if nothing was
+
+	// Unsigned says that the id is that of a started payment, which an unsigned
+	// callback does not touch.
+	Unsigned bool
 }
 
 // maxSteps bounds how often one settling looks again after being overtaken.
@@ -47,6 +55,14 @@ const maxSteps = 5
 func Settle(ctx context.Context, s Store, incoming *Document) (Result, error) {
 	d := *incoming
 	result, err := settleUnder(ctx, s, &d)
+	if errors.Is(err, errStarted) {
+		if d.Kind == parse.Disbursement {
+			return Result{Outcome: Ignored, Unsigned: true}, nil
+		}
+		d.DocumentID, d.ReadRole = hashID(d.ID), ""
+		result, err = settleUnder(ctx, s, &d)
+		result.Unsigned = true
+	}
 	if errors.Is(err, errIDTaken) {
 		// Appwrite takes ids that differ in capitals alone for the same;
 		// Safaricom does not.
@@ -84,10 +100,10 @@ func settleUnder(ctx context.Context, s Store, d *Document) (Result, error) {
 		case Created:
 			err = s.Create(ctx, d)
 		case Replaced:
-			err = s.Replace(ctx, d, stored.UpdatedAt)
+			err = s.Replace(ctx, d, stored.Server.UpdatedAt)
 		}
 		if err == nil {
-			return Result{outcome, stored}, nil
+			return Result{Outcome: outcome, Stored: stored}, nil
 		}
 		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrChanged) {
 			return Result{}, err
@@ -104,6 +120,8 @@ func settleUnder(ctx context.Context, s Store, d *Document) (Result, error) {
 			}
 		case err != nil:
 			return Result{}, err
+		case stored.RequestKey != "":
+			return Result{}, errStarted
 		case stored.transactionText() != d.transactionText():
 			return Result{}, errIDTaken
 		}

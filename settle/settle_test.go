@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,8 +32,8 @@ func newMemory(stored ...Document) *memory {
 
 // put stores d under a version of its own.
 func (m *memory) put(d Document) {
-	previous, _ := strconv.Atoi(m.documents[strings.ToLower(d.DocumentID)].UpdatedAt)
-	d.UpdatedAt = strconv.Itoa(previous + 1)
+	previous, _ := strconv.Atoi(m.documents[strings.ToLower(d.DocumentID)].Server.UpdatedAt)
+	d.Server.UpdatedAt = strconv.Itoa(previous + 1)
 	m.documents[strings.ToLower(d.DocumentID)] = d
 }
 
@@ -70,11 +71,43 @@ func (m *memory) Replace(_ context.Context, d *Document, updatedAt string) error
 	if err := m.called("replace"); err != nil {
 		return err
 	}
-	if m.documents[strings.ToLower(d.DocumentID)].UpdatedAt != updatedAt {
+	if m.documents[strings.ToLower(d.DocumentID)].Server.UpdatedAt != updatedAt {
 		return ErrChanged
 	}
 	m.put(*d)
 	return nil
+}
+
+// Amend writes the changes over the document as Appwrite does: what is absent stays.
+func (m *memory) Amend(_ context.Context, d *Document, changes any) (Document, error) {
+	if err := m.called("amend"); err != nil {
+		return Document{}, err
+	}
+	stored, ok := m.documents[strings.ToLower(d.DocumentID)]
+	if !ok || stored.Server.UpdatedAt != d.Server.UpdatedAt {
+		return Document{}, ErrChanged
+	}
+	row := map[string]any{"$id": stored.DocumentID, "$updatedAt": "x"}
+	for _, v := range []any{stored.ClaimAttributes(), changes} {
+		content, err := json.Marshal(v)
+		if err != nil {
+			return Document{}, err
+		}
+		if err := json.Unmarshal(content, &row); err != nil {
+			return Document{}, err
+		}
+	}
+	content, err := json.Marshal(row)
+	if err != nil {
+		return Document{}, err
+	}
+	amended, err := Decode(stored.Kind, content)
+	if err != nil {
+		return Document{}, err
+	}
+	amended.ReadRole = stored.ReadRole
+	m.put(amended)
+	return m.documents[strings.ToLower(d.DocumentID)], nil
 }
 
 func (m *memory) String() string { return strings.Join(m.calls, " ") }

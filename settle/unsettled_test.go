@@ -61,12 +61,12 @@ func TestUnsettled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			role := ReadRole(tt.verdict.Kind, tt.uid, "")
 			d := New(tt.verdict, role, time.Date(2026, 11, 25, 23, 2, 25, 968e6, time.UTC))
-			if got := d.Unsettled(tt.route, tt.uid); got != tt.line {
+			if got := d.Unsettled(tt.route, tt.uid, ""); got != tt.line {
 				t.Errorf("Unsettled =\n%s, want\n%s", got, tt.line)
 			}
 			want := d
 			want.Receiver, want.SettledAt = "", settled
-			got, err := ParseUnsettled(tt.line, "", settled)
+			got, _, err := ParseUnsettled(tt.line, "", settled)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,11 +96,11 @@ func TestUnsettledPayloads(t *testing.T) {
 					return // it makes no document
 				}
 				d := New(v, "user:amina", settled)
-				line := d.Unsettled(folder, "amina")
+				line := d.Unsettled(folder, "amina", "")
 				if v.Receiver != "" && strings.Contains(line, v.Receiver) {
 					t.Errorf("the line has the payee's name: %s", line)
 				}
-				got, err := ParseUnsettled(line, "", settled)
+				got, _, err := ParseUnsettled(line, "", settled)
 				if err != nil {
 					t.Fatalf("%s: %v", line, err)
 				}
@@ -131,11 +131,11 @@ func TestUnsettledFits(t *testing.T) {
 	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
 		t.Run(string(kind), func(t *testing.T) {
 			d := New(parse.Verdict{Kind: kind, ID: long, Conversation: long, Status: parse.Timeout, Receiver: long, Reason: long}, "", settled)
-			line := d.Unsettled("b2c/timeout", strings.Repeat("u", 36))
+			line := d.Unsettled("b2c/timeout", strings.Repeat("u", 36), "")
 			if len(line) > 8000 {
 				t.Errorf("the line has %d bytes", len(line))
 			}
-			if _, err := ParseUnsettled(line, "", settled); err != nil {
+			if _, _, err := ParseUnsettled(line, "", settled); err != nil {
 				t.Errorf("it cannot be read back: %v", err)
 			}
 		})
@@ -155,7 +155,7 @@ func TestUnsettledReader(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := payment()
-			got, err := ParseUnsettled(d.Unsettled("callback", tt.uid), tt.anonymousRead, settled)
+			got, _, err := ParseUnsettled(d.Unsettled("callback", tt.uid, ""), tt.anonymousRead, settled)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,8 +166,8 @@ func TestUnsettledReader(t *testing.T) {
 	}
 	t.Run("a forged uid", func(t *testing.T) {
 		d := payment()
-		line := strings.Replace(d.Unsettled("callback", "amina"), `"amina"`, `"a\"),read(\"any"`, 1)
-		if got, err := ParseUnsettled(line, "", settled); got.ReadRole != "" || err != nil {
+		line := strings.Replace(d.Unsettled("callback", "amina", ""), `"amina"`, `"a\"),read(\"any"`, 1)
+		if got, _, err := ParseUnsettled(line, "", settled); got.ReadRole != "" || err != nil {
 			t.Errorf("it is read by %q, %v, want nobody", got.ReadRole, err)
 		}
 	})
@@ -176,7 +176,7 @@ func TestUnsettledReader(t *testing.T) {
 // TestParseUnsettledRefuses: nothing is made of a line that is not one of ours.
 func TestParseUnsettledRefuses(t *testing.T) {
 	const good = `UNSETTLED {"route":"callback","uid":"","id":"ws_CO_1","data":{"checkoutRequestId":"ws_CO_1","status":"FAILED","resultCode":1}}`
-	if _, err := ParseUnsettled(good, "", settled); err != nil {
+	if _, _, err := ParseUnsettled(good, "", settled); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ old, new string }{
@@ -198,14 +198,14 @@ func TestParseUnsettledRefuses(t *testing.T) {
 			if line == good {
 				t.Fatal("the line is as it was")
 			}
-			if d, err := ParseUnsettled(line, "", settled); d != (Document{}) || !errors.Is(err, ErrNotUnsettled) {
+			if d, _, err := ParseUnsettled(line, "", settled); d != (Document{}) || !errors.Is(err, ErrNotUnsettled) {
 				t.Errorf("ParseUnsettled(%s) = %+v, %v, want %v", line, d, err, ErrNotUnsettled)
 			}
 		})
 	}
 	for _, line := range []string{"", "UNSETTLED", "UNSETTLED ", "UNSETTLED {", "UNSETTLED {}", "UNSETTLED null", "UNSETTLED []"} {
 		t.Run(line, func(t *testing.T) {
-			if d, err := ParseUnsettled(line, "", settled); d != (Document{}) || !errors.Is(err, ErrNotUnsettled) {
+			if d, _, err := ParseUnsettled(line, "", settled); d != (Document{}) || !errors.Is(err, ErrNotUnsettled) {
 				t.Errorf("ParseUnsettled = %+v, %v, want %v", d, err, ErrNotUnsettled)
 			}
 		})

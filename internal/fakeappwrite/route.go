@@ -116,7 +116,3 @@ func (a *Appwrite) noRoute(w http.ResponseWriter, r *http.Request) {
 func (a *Appwrite) version(*Request) (Reply, error) {
 	return Reply{Status: http.StatusOK, Body: Model{"version": a.Version}}, nil
 }
-
-func (a *Appwrite) account(q *Request) (Reply, error) {
-	return Reply{Status: http.StatusOK, Body: Model{"$id": q.caller.user}}, nil
-}

@@ -1,0 +1,69 @@
+package handler
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"openruntimes/handler/appwrite"
+)
+
+// caller says who asks: the user whose session Appwrite proves. No other header counts,
+// since a caller may forge any of them.
+func (f *Function) caller(ctx context.Context, r *request, api appwrite.Documents) (appwrite.Account, *problem) {
+	account, err := api.AsUser(r.ctx.Req.Headers["x-appwrite-user-jwt"]).Account(ctx)
+	switch status := appwrite.Status(err); {
+	case err == nil:
+	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound:
+		return account, &problem{Type: unauthenticated, Message: "sign in first: the function must be called with a session of this project"}
+	default:
+		return account, &problem{Type: unavailable, Message: "who asks could not be seen, and nothing was sent", log: err.Error()}
+	}
+	if !account.EmailVerification && !account.PhoneVerification && f.config.unverifiedPush != "any" {
+		return account, &problem{Type: forbidden, Message: "verify your e-mail address or phone number first"}
+	}
+	return account, nil
+}
+
+// cashier is the label of users who may ask for any number of payments.
+func (c *config) cashier() string { return cmp.Or(c.cashierLabel, "cashier") }
+
+const notReady = "this function is not set up to start payments"
+
+// ready says what keeps the function from starting payments at all. Before 1.9.5 two who
+// change one document may both succeed, and our own bookkeeping could overwrite a
+// verdict; so could a server whose version nobody knows.
+func (f *Function) ready(ctx context.Context, api appwrite.Documents) *problem {
+	if problems := append(f.config.missing(""), f.config.pushProblems()...); len(problems) > 0 {
+		return &problem{Type: notConfigured, Message: notReady, log: strings.Join(problems, "; ")}
+	}
+	f.version.Lock()
+	defer f.version.Unlock()
+	if f.version.known == "" {
+		version, err := api.Version(ctx)
+		if err != nil {
+			return &problem{Type: notConfigured, Message: notReady, log: "the server's version is not known: " + err.Error()}
+		}
+		f.version.known = version
+	}
+	if !atLeast(f.version.known, []int{1, 9, 5}) {
+		return &problem{Type: notConfigured, Message: notReady, log: "the server is Appwrite " + f.version.known + "; payments are started from 1.9.5 on"}
+	}
+	return nil
+}
+
+// atLeast reports whether a version is that one or a later one.
+func atLeast(version string, least []int) bool {
+	var parts []int
+	for _, s := range strings.Split(version, ".") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			break
+		}
+		parts = append(parts, n)
+	}
+	return slices.Compare(parts, least) >= 0
+}

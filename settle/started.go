@@ -1,0 +1,201 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"openruntimes/handler/parse"
+)
+
+// Pending is the status of a payment that was started here and of which no verdict is
+// known: money may move at any moment. It ranks below every verdict.
+const Pending parse.Status = "PENDING"
+
+// NotSent begins the reason of a payment that was never asked for at Safaricom.
+const NotSent = "NOT_SENT: "
+
+// Interrupted is the reason of a claim from its creation until the go-ahead. A document
+// that still says so a minute later was not sent.
+const Interrupted = NotSent + "interrupted"
+
+// Started holds what only the document of a payment or payout has that this function
+// started. RequestKey marks such a document.
+type Started struct {
+	UserID          string    // who asked
+	Reference       string    // the caller's; payments only
+	RequestedAmount int64     // whole shillings
+	RequestKey      string    // keyed hash of what was asked for
+	PhoneKey        string    // keyed hash of the phone
+	NextCheckAt     time.Time // when Safaricom is to be asked; zero is null: never again
+}
+
+// StartedAttributes are a started document's own on the wire.
+type StartedAttributes struct {
+	UserID          *string `json:"userId,omitempty"`
+	Reference       *string `json:"reference,omitempty"`
+	RequestedAmount *int64  `json:"requestedAmount,omitempty"`
+	RequestKey      *string `json:"requestKey,omitempty"`
+	PhoneKey        *string `json:"phoneKey,omitempty"`
+	NextCheckAt     *string `json:"nextCheckAt,omitempty"`
+}
+
+func (a Attributes) started() (s Started) {
+	if a.StartedAttributes == nil {
+		return s
+	}
+	s = Started{UserID: value(a.UserID), Reference: value(a.Reference), RequestedAmount: value(a.RequestedAmount),
+		RequestKey: value(a.RequestKey), PhoneKey: value(a.PhoneKey)}
+	s.NextCheckAt, _ = time.Parse(time.RFC3339, value(a.NextCheckAt))
+	return s
+}
+
+// Claim returns the document of a payment that is about to be started, under the
+// caller's id. Its user may read it from then on.
+func Claim(id string, s Started, now time.Time) Document {
+	return Document{
+		Verdict:    parse.Verdict{Kind: parse.Payment, Status: Pending, Code: parse.NoCode, Reason: Interrupted},
+		DocumentID: id, ReadRole: "user:" + s.UserID, SettledAt: now, Started: s,
+	}
+}
+
+// ClaimAttributes returns the data of a claim. Its transaction has no id yet: the
+// required attribute is empty.
+func (d *Document) ClaimAttributes() any {
+	data := d.Attributes()
+	data.ResultCode = nil
+	data.StartedAttributes = &StartedAttributes{nullable(d.UserID), nullable(d.Reference), nullable(d.RequestedAmount),
+		nullable(d.RequestKey), nullable(d.PhoneKey), nullable(formatTime(d.NextCheckAt))}
+	return struct {
+		Attributes
+		CheckoutRequestID string `json:"checkoutRequestId"`
+	}{data, d.ID}
+}
+
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// SettleStarted settles a signed callback, which is for the started document of that
+// id. A first one is two calls of the store, a duplicate one.
+func SettleStarted(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
+	for range maxSteps {
+		stored, err := s.Get(ctx, incoming.Kind, id)
+		if errors.Is(err, ErrNotFound) {
+			// Somebody has deleted it. Whose it was nobody knows any more.
+			d := *incoming
+			d.DocumentID, d.ReadRole = id, ""
+			if err = s.Create(ctx, &d); err == nil {
+				return Result{Outcome: Created}, nil
+			}
+		} else if err == nil {
+			var result Result
+			if result, err = settleOver(ctx, s, &stored, incoming); err == nil {
+				return result, nil
+			}
+		}
+		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrChanged) {
+			return Result{}, err
+		}
+	}
+	return Result{}, ErrContended
+}
+
+// settleOver settles a verdict over the document that stands under its id.
+func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Result, error) {
+	if stored.ID != "" && stored.transactionText() != incoming.transactionText() {
+		return settleBeside(ctx, s, stored, incoming, Mismatch)
+	}
+	outcome := decide(stored, incoming)
+	switch outcome {
+	case Collision:
+		return settleBeside(ctx, s, stored, incoming, Collision)
+	case Replaced:
+		if _, err := s.Amend(ctx, stored, incoming.changes(stored)); err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{Outcome: outcome, Stored: *stored}, nil
+}
+
+// settleBeside gives a verdict a document of its own, without a reader.
+func settleBeside(ctx context.Context, s Store, stored, incoming *Document, outcome Outcome) (Result, error) {
+	d := *incoming
+	d.DocumentID, d.ReadRole = hashID(d.ID, d.Receipt), ""
+	if _, err := settleUnder(ctx, s, &d); err != nil {
+		return Result{}, err
+	}
+	return Result{Outcome: outcome, Stored: *stored}, nil
+}
+
+// changes returns what a verdict writes over a started document: its own attributes,
+// nulls included, but the transaction's id only where there was none. A final one is
+// never asked about again; an unknown outcome still is.
+func (d *Document) changes(stored *Document) any {
+	data := d.Attributes()
+	if stored.ID != "" {
+		data.CheckoutRequestID, data.OriginatorConversationID = "", ""
+	}
+	if d.Status == parse.Timeout {
+		return data
+	}
+	return struct {
+		Attributes
+		NextCheckAt *string `json:"nextCheckAt"`
+	}{Attributes: data}
+}
+
+// Change amends a started document, again and again if others change it meanwhile, for
+// as long as wanted says so of it. It returns the document as it then stands.
+func Change(ctx context.Context, s Store, d Document, changes any, wanted func(*Document) bool) (Document, error) {
+	for range maxSteps {
+		if !wanted(&d) {
+			return d, nil
+		}
+		changed, err := s.Amend(ctx, &d, changes)
+		if err == nil {
+			return changed, nil
+		}
+		if !errors.Is(err, ErrChanged) {
+			return d, err
+		}
+		if d, err = s.Get(ctx, d.Kind, d.DocumentID); err != nil {
+			return d, err
+		}
+	}
+	return d, ErrContended
+}
+
+// GoAhead clears the mark of a claim that was not sent.
+func GoAhead() any { return map[string]any{"failureReason": nil} }
+
+// Failure says that no money moved, and why.
+func Failure(reason string, code int, now time.Time) any {
+	return map[string]any{"status": parse.Failed, "failureReason": sanitize(reason, 255), "resultCode": code,
+		"settledAt": formatTime(now), "nextCheckAt": nil}
+}
+
+// Name gives a started payment its transaction's id.
+func Name(checkoutRequestID string) any {
+	return map[string]any{"checkoutRequestId": sanitize(checkoutRequestID, 255)}
+}
+
+// NameStarted gives the started payment of that id its transaction's id, unless it has
+// one.
+func NameStarted(ctx context.Context, s Store, id, checkoutRequestID string) (Outcome, error) {
+	d, err := s.Get(ctx, parse.Payment, id)
+	if err != nil {
+		return NotKept, err
+	}
+	if d.ID != "" {
+		return Duplicate, nil
+	}
+	_, err = Change(ctx, s, d, Name(checkoutRequestID), func(d *Document) bool { return d.ID == "" })
+	if err != nil {
+		return NotKept, err
+	}
+	return Replaced, nil
+}
