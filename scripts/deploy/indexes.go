@@ -89,11 +89,14 @@ func fixStarted(k kind) func(context.Context, *project) error {
 			return err
 		}
 		needed := p.ofStarted(k)
-		if _, fixable := attributesProblem(found, needed); !fixable {
-			return nil // the second look says so
-		}
 		if err := p.addAttributes(ctx, k, found, needed); err != nil {
 			return err
+		}
+		if found, err = p.remoteAttributes(ctx, k); err != nil {
+			return err
+		}
+		if problems, _ := attributesProblem(found, needed); len(problems) > 0 {
+			return nil // the second look says so
 		}
 		return p.addIndexes(ctx, k)
 	}

@@ -128,8 +128,8 @@ func checkSigned(ctx context.Context, p *project) (string, error) {
 			return "", err
 		}
 		if !taken {
-			return "", wrong("the function does not know the "+handler.SigningKey+" that was given. Nobody can read those that it has, so give the whole list, the new one first (new,old), "+
-				"with the old one for four weeks; of one that was made by this command no copy exists, and it stays", "go run ./scripts/deploy -secrets with the whole list, or without "+handler.SigningKey)
+			return "", wrong("the function does not know the "+handler.SigningKey+" that was given. Nobody can read those that it has, and to replace them would lose what they signed",
+				"go run ./scripts/deploy -secrets with the whole list, "+handler.SigningKey+"=new,old, and the old one in it for four weeks; or without "+handler.SigningKey)
 		}
 	}
 	if taken, err := p.takes(ctx, randomHex(32)); err != nil || taken {
