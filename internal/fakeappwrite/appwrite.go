@@ -70,6 +70,9 @@ type Appwrite struct {
 	Databases map[string]*Database
 	Functions map[string]*Function
 
+	// Run runs a function at once, for whoever waits for it. Nil refuses that.
+	Run func(Execution) Answer
+
 	routes []route
 
 	mu           sync.Mutex // guards the schema, the documents, and what follows
@@ -80,6 +83,7 @@ type Appwrite struct {
 
 	keys     map[string][]string // their scopes
 	sessions map[string]string   // their users
+	users    map[string]User     // by id
 	faults   []*Fault
 	calls    []*Call
 	events   []Event
@@ -126,6 +130,7 @@ func NewEmpty() *Appwrite {
 		Functions: map[string]*Function{},
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
+		users:     map[string]User{},
 	}
 	a.handleOwn()
 	return a
@@ -141,11 +146,6 @@ func (a *Appwrite) Do(f func()) {
 // AddKey makes key an API key with these scopes.
 func (a *Appwrite) AddKey(key string, scopes ...string) {
 	a.Do(func() { a.keys[key] = slices.Clone(scopes) })
-}
-
-// AddSession makes secret, sent as X-Appwrite-Session, a session of user.
-func (a *Appwrite) AddSession(secret, user string) {
-	a.Do(func() { a.sessions[secret] = user })
 }
 
 // Calls returns every request that came in since [Appwrite.Reset], spoilt ones
@@ -268,6 +268,15 @@ func (a *Appwrite) do(route route, q *Request) Reply {
 	if route.handle == nil {
 		return a.noRoute()
 	}
+	reply := a.handle(route, q)
+	if reply.then != nil {
+		return reply.then()
+	}
+	return reply
+}
+
+// handle lets a request in and hands it over.
+func (a *Appwrite) handle(route route, q *Request) Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var err error

@@ -89,7 +89,8 @@ func TestDocument(t *testing.T) {
 	at := time.Date(2025, 1, 1, 9, 0, 0, 123_000_000, time.UTC)
 	want := Document{ID: "Mixed", Sequence: 1, CreatedAt: at, UpdatedAt: at, Permissions: []string{}, Data: map[string]any{
 		"checkoutRequestId": "ws_CO_1", "status": "SUCCESS", "resultCode": int64(0), "receipt": "NLJ7RT61SV",
-		"amount": int64(1), "failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2025-01-01T00:00:00Z"}}
+		"amount": int64(1), "failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2025-01-01T00:00:00Z",
+		"userId": nil, "reference": nil, "requestedAmount": nil, "requestKey": nil, "phoneKey": nil, "nextCheckAt": nil}}
 	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("Document = %+v, %v; want %+v", got, ok, want)
 	}
@@ -130,8 +131,9 @@ func TestReplyForm(t *testing.T) {
 		a.ServeHTTP(w, r)
 		want := `{"$collectionId":"payments","$createdAt":"2025-01-01T09:00:00.123+00:00","$databaseId":"daraja","$id":"x",` +
 			`"$permissions":[],"$sequence":` + test.want + `,"$updatedAt":"2025-01-01T09:00:00.123+00:00","amount":null,` +
-			`"checkoutRequestId":"ws_CO_1","failureReason":null,"mpesaTimestamp":null,"receipt":null,"resultCode":null,` +
-			`"settledAt":"2025-01-01T00:00:00Z","status":"TIMEOUT"}`
+			`"checkoutRequestId":"ws_CO_1","failureReason":null,"mpesaTimestamp":null,"nextCheckAt":null,"phoneKey":null,"receipt":null,` +
+			`"reference":null,"requestKey":null,"requestedAmount":null,"resultCode":null,` +
+			`"settledAt":"2025-01-01T00:00:00Z","status":"TIMEOUT","userId":null}`
 		if got := w.Body.String(); got != want {
 			t.Errorf("version %s, format %q:\n got %s\nwant %s", test.version, test.format, got, want)
 		}

@@ -28,9 +28,11 @@ type Execution struct {
 	Status       int
 	Logs, Errors string
 
-	// Trigger is http for a request to the function's domain. Empty is
-	// schedule.
+	// Trigger is http for a request to the function's domain, and for one that
+	// its caller waits for. Empty is schedule.
 	Trigger string `json:"-"`
+
+	UserID, UserJWT string `json:"-"` // as the function gets them
 }
 
 // Waiting returns the executions whose time has not come, the next first.
@@ -110,8 +112,7 @@ func (a *Appwrite) Executions() []Execution {
 	return slices.Clone(a.ran)
 }
 
-// execute is POST /functions/{id}/executions, as far as an execution is for
-// later.
+// execute is POST /functions/{id}/executions.
 func (a *Appwrite) execute(q *Request) (Reply, error) {
 	e, err := q.execution(a.now())
 	if err != nil {
@@ -123,6 +124,14 @@ func (a *Appwrite) execute(q *Request) (Reply, error) {
 	}
 	if !q.caller.key && !slices.ContainsFunc(q.caller.roles(), func(role string) bool { return slices.Contains(f.Execute, role) }) {
 		return Reply{}, unauthorized("The current user is not authorized to perform the requested action.")
+	}
+	a.as(q, &e)
+	if e.ScheduledAt.IsZero() {
+		if a.Run == nil {
+			return Reply{}, &Error{500, "general_unknown", "This fake has nothing that runs functions."}
+		}
+		e.Trigger = "http"
+		return a.runNow(e), nil
 	}
 	kept, err := json.Marshal(e)
 	if err != nil {
@@ -157,7 +166,7 @@ func (q *Request) execution(now time.Time) (Execution, error) {
 		return e, InvalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
 	}
 	var err error
-	if e.ScheduledAt, err = q.schedule(now); err != nil {
+	if e.ScheduledAt, err = q.schedule(now); err != nil { // zero is at once
 		return e, err
 	}
 	e.Headers, err = q.executionHeaders()
@@ -171,8 +180,10 @@ func (q *Request) schedule(now time.Time) (time.Time, error) {
 	when, scheduled := q.Params["scheduledAt"].(string)
 	async := slices.Contains([]any{true, "true", "1", int64(1)}, q.Params["async"])
 	switch {
+	case !scheduled && async:
+		return time.Time{}, &Error{400, "general_bad_request", "The fake runs no execution that nobody waits for, but at its time: scheduledAt is needed."}
 	case !scheduled:
-		return time.Time{}, &Error{400, "general_bad_request", "The fake runs no execution at once: async and scheduledAt are needed."}
+		return time.Time{}, nil
 	case !async:
 		return time.Time{}, &Error{400, "general_bad_request", "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."}
 	}

@@ -136,6 +136,8 @@ type Reply struct {
 	Status int
 	Header map[string]string
 	Body   any // JSON, or bytes that go out as they are, or nil for none
+
+	then func() Reply // makes the reply, when the lock is free again
 }
 
 // Failure is the reply for an error.

@@ -121,7 +121,3 @@ func (a *Appwrite) noRoute() Reply {
 func (a *Appwrite) version(*Request) (Reply, error) {
 	return Reply{Status: http.StatusOK, Body: Model{"version": a.Version}}, nil
 }
-
-func (a *Appwrite) account(q *Request) (Reply, error) {
-	return Reply{Status: http.StatusOK, Body: Model{"$id": q.caller.user}}, nil
-}

@@ -3,6 +3,7 @@
 package fakeruntime
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -80,18 +81,23 @@ const executorAuthorization = "Basic b3ByOnNlY3JldA=="
 
 // Execute runs the function on an execution whose time has come, and returns
 // the status of its answer: 0 if the platform had to answer for it.
-func (rt *Runtime) Execute(e fakeappwrite.Execution) int {
+func (rt *Runtime) Execute(e fakeappwrite.Execution) int { return rt.Answer(e).Status }
+
+// Answer runs the function on an execution and returns what it says.
+func (rt *Runtime) Answer(e fakeappwrite.Execution) fakeappwrite.Answer {
 	r, err := http.NewRequest(e.Method, "http://function.internal"+e.Path, nil)
 	if err != nil {
-		return 0
+		return fakeappwrite.Answer{}
 	}
 	req, err := contextRequest(r)
 	if err != nil {
-		return 0
+		return fakeappwrite.Answer{}
 	}
 	maps.Copy(req.Headers, rt.platformHeaders(r))
 	req.Headers["authorization"] = executorAuthorization
-	req.Headers["x-appwrite-trigger"] = "schedule"
+	req.Headers["x-appwrite-trigger"] = cmp.Or(e.Trigger, "schedule")
+	req.Headers["x-appwrite-user-id"] = e.UserID
+	req.Headers["x-appwrite-user-jwt"] = e.UserJWT
 	// Headers in other capitals than the platform's reach the function before
 	// those, x-appwrite-key included, and the runtime takes the first of a name.
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(e.Headers))) {
@@ -100,9 +106,9 @@ func (rt *Runtime) Execute(e fakeappwrite.Execution) int {
 	req.SetBodyBinary([]byte(e.Body))
 	reply, err := rt.run(req)
 	if err != nil {
-		return 0
+		return fakeappwrite.Answer{}
 	}
-	return reply.StatusCode
+	return fakeappwrite.Answer{Status: cmp.Or(reply.StatusCode, http.StatusOK), Body: string(reply.Body)}
 }
 
 // run calls Main and hands over what it logged.

@@ -52,6 +52,7 @@ func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Resp
 	appwrite.Now = m.Clock.Now
 	appwrite.AddKey(FunctionKey, appwrite.Functions[FunctionID].Scopes...)
 	m.Runtime = &fakeruntime.Runtime{Main: main, Key: FunctionKey, Logs: m.log}
+	appwrite.Run = m.Runtime.Answer
 	api, err := m.serve(appwritePort, m.Appwrite)
 	if err != nil {
 		return nil, err
