@@ -58,7 +58,7 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 	case known:
 		c.key, has = true, keyScopes
 		who = fmt.Sprintf("app.%s@service.%s (role: applications)", ProjectID, r.Host)
-	case isStandard(key):
+	case strings.HasPrefix(key, "standard_"), key != "" && !strings.Contains(key, "_"):
 		return c, unauthorized("The current user is not authorized to perform the requested action.")
 	case key != "":
 		// Any other prefix makes the caller a guest, without an error. So it is
@@ -80,12 +80,6 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 		return c, &Error{401, "general_unauthorized_scope", message}
 	}
 	return c, nil
-}
-
-// isStandard reports whether a key would be a project's own if there were one.
-func isStandard(key string) bool {
-	kind, _, prefixed := strings.Cut(key, "_")
-	return key != "" && (!prefixed || kind == "standard")
 }
 
 // noProject is the error for a request that names no project: 1.8.1 knows nobody

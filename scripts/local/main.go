@@ -1,4 +1,4 @@
-// Local runs the function on this machine, beside stand-ins for Appwrite and for
+// Local runs the function on this machine, beside a fake Appwrite and a fake
 // Safaricom. It posts samples of what Safaricom sends, lets a user ask for payments,
 // and shows what became of each. It needs nothing but Go; go run ./scripts/local -h
 // says what it can do.
@@ -32,7 +32,7 @@ const usage = `Usage:
   go run ./scripts/local -trigger paid [-amount 1000] [-uid amina] [-id ID]
                          [-port 3000]
 
-The first runs the function on this machine, with stand-ins for Appwrite and for
+The first runs the function on this machine, beside a fake Appwrite and a fake
 Safaricom. It posts samples of what Safaricom sends, lets a user ask for
 payments, and shows what became of each. You answer the phones: p pays, c
 cancels, and Enter ignores the prompt. It then stays up for requests of your
@@ -175,9 +175,9 @@ func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 		return err
 	}
 	defer m.Close()
-	fmt.Fprintf(out, "Appwrite stand-in   %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
-	fmt.Fprintf(out, "Safaricom stand-in  %s%s\n", m.safaricomURL, instead(m.safaricomURL, o.safaricomPort))
-	fmt.Fprintf(out, "Function            %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
+	fmt.Fprintf(out, "Fake Appwrite      %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
+	fmt.Fprintf(out, "Fake Safaricom     %s%s\n", m.safaricomURL, instead(m.safaricomURL, o.safaricomPort))
+	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
 	s := newStage(out, m)
 	if in != nil && !o.auto {
@@ -221,9 +221,9 @@ func (m *machine) Close() {
 const localSecret = "only-on-this-machine"
 
 // startMachine serves Appwrite, Safaricom and the function. Two of the function's
-// settings are the user's to choose. The ids are not: the stand-in has the database and
-// the collections that appwrite.json names. Nor are Safaricom's: payments are started at
-// the stand-in.
+// settings are the user's to choose. The ids are not: the fake has the database and the
+// collections that appwrite.json names. Nor are Safaricom's: payments are started at its
+// fake.
 func startMachine(schema []byte, o options, getenv func(string) string) (*machine, error) {
 	var f *handler.Function
 	bed, err := testbed.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, o.appwritePort, o.port)
@@ -260,7 +260,7 @@ func (m *machine) settings(getenv func(string) string) (map[string]string, error
 	}
 	for _, v := range handler.Variables() {
 		if v.Push && getenv(v.Name) != "" {
-			return nil, fmt.Errorf("%s is set, but here payments are started at a stand-in: unset it", v.Name)
+			return nil, fmt.Errorf("%s is set, but here payments are started at a fake Safaricom: unset it", v.Name)
 		}
 	}
 	environment[handler.CallbackSecret] = cmp.Or(getenv(handler.CallbackSecret), localSecret)

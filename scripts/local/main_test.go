@@ -174,8 +174,8 @@ func TestVariables(t *testing.T) {
 		{"DARAJA_COLLECTION_ID", "other", `DARAJA_COLLECTION_ID is "other", but here it is "payments"`},
 		{"DARAJA_B2C_COLLECTION_ID", "other", `DARAJA_B2C_COLLECTION_ID is "other", but here it is "disbursements"`},
 		{"DARAJA_CALLBACK_SECRET", "short", "DARAJA_CALLBACK_SECRET is not 16 to 64 of"},
-		{"DARAJA_CONSUMER_KEY", "mine", "DARAJA_CONSUMER_KEY is set, but here payments are started at a stand-in"},
-		{"DARAJA_UNVERIFIED_PUSH", "any", "DARAJA_UNVERIFIED_PUSH is set, but here payments are started at a stand-in"},
+		{"DARAJA_CONSUMER_KEY", "mine", "DARAJA_CONSUMER_KEY is set, but here payments are started at a fake Safaricom"},
+		{"DARAJA_UNVERIFIED_PUSH", "any", "DARAJA_UNVERIFIED_PUSH is set, but here payments are started at a fake Safaricom"},
 		{"DARAJA_ANONYMOUS_READ", "yes", "DARAJA_ANONYMOUS_READ is neither"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -373,7 +373,7 @@ func TestOutage(t *testing.T) {
 	for _, pattern := range []string{
 		`(?m)^stk/paid-2541            200   \d+ \w{3} \d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d$`,
 		`(?m)^stk/no-id                400   Body.stkCallback.CheckoutRequestID: missing$`,
-		`(?m)^The database is back. The stand-in's clock is moved on to \d+ \w{3} \d\d:\d\d,$`,
+		`(?m)^The database is back. The fake's clock is moved on to \d+ \w{3} \d\d:\d\d,$`,
 		`(?m)^payments +SUCCESS    UCU1VRL1BC      50  amina$`,
 		`(?m)^payments +CANCELLED  -                -  amina$`,
 		`(?m)^payments +SUCCESS    TRY\w{7}     250  me$`,

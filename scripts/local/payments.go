@@ -34,14 +34,14 @@ var payments = []payment{
 }
 
 // outcomeKnown is when the outcome of every prompt is known, and its callback was
-// posted. The stand-in's clock is moved on by so much: nobody waits for a minute.
+// posted. The fake's clock is moved on by so much: nobody waits for a minute.
 const outcomeKnown = 62 * time.Second
 
 // merchant is who is paid, under the sandbox's shortcode.
 func merchant() fakesafaricom.Merchant {
 	return fakesafaricom.Merchant{
-		Name: "Duka la Amina", ConsumerKey: "key-of-the-stand-in", ConsumerSecret: "secret-of-the-stand-in",
-		Shortcode: "174379", Passkey: "passkey-of-the-stand-in",
+		Name: "Duka la Amina", ConsumerKey: "key-of-the-fake", ConsumerSecret: "secret-of-the-fake",
+		Shortcode: "174379", Passkey: "passkey-of-the-fake",
 	}
 }
 
