@@ -52,21 +52,21 @@ func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Resp
 	appwrite.AddKey(FunctionKey, appwrite.Functions[FunctionID].Scopes...)
 	m.Runtime = &fakeruntime.Runtime{Main: main, Key: FunctionKey, Logs: m.log}
 	appwrite.Run = m.Runtime.Answer
-	api, err := m.serve(appwritePort, m.Appwrite)
+	api, err := m.Serve(appwritePort, m.Appwrite)
 	if err != nil {
 		return nil, err
 	}
-	function, err := m.serve(functionPort, m.Runtime)
-	if err != nil {
+	if m.FunctionURL, err = m.Serve(functionPort, m.Runtime); err != nil {
 		m.Close()
 		return nil, err
 	}
-	m.AppwriteURL, m.FunctionURL = "http://"+api+"/v1", "http://"+function
+	m.AppwriteURL = api + "/v1"
 	return m, nil
 }
 
-// serve starts a server and returns its address.
-func (m *Machine) serve(port int, h http.Handler) (string, error) {
+// Serve starts a server on this port, or on the next one that is free, and returns its
+// URL. It ends with the machine.
+func (m *Machine) Serve(port int, h http.Handler) (string, error) {
 	listener, err := listen(port, net.Listen)
 	if err != nil {
 		return "", err
@@ -74,7 +74,7 @@ func (m *Machine) serve(port int, h http.Handler) (string, error) {
 	server := &http.Server{Handler: h}
 	m.servers = append(m.servers, server)
 	go server.Serve(listener)
-	return listener.Addr().String(), nil
+	return "http://" + listener.Addr().String(), nil
 }
 
 // listen takes this port of loopback, or one of the next twenty; 0 is any. It does

@@ -1,14 +1,17 @@
-// Local runs the function beside a fake Appwrite on this machine, posts
-// samples of what Safaricom sends, and shows what became of each. It needs nothing
-// but Go; go run ./scripts/local -h says what it can do.
+// Local runs the function on this machine, beside a fake Appwrite and a fake
+// Safaricom. It posts samples of what Safaricom sends, lets a user ask for payments,
+// and shows what became of each. It needs nothing but Go; go run ./scripts/local -h
+// says what it can do.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,19 +23,24 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakesafaricom"
 	"openruntimes/handler/internal/testbed"
 )
 
 const usage = `Usage:
-  go run ./scripts/local [-once] [-outage 10s] [-port 3000]
+  go run ./scripts/local [-once] [-auto] [-outage 10s] [-port 3000]
   go run ./scripts/local -trigger paid [-amount 1000] [-uid amina] [-id ID]
                          [-port 3000]
 
-The first runs the function and a fake Appwrite on this machine, posts
-samples of what Safaricom sends, and shows what became of each. It then stays up
-for requests of your own, with the function's log, until Ctrl-C.
+The first runs the function on this machine, beside a fake Appwrite and a fake
+Safaricom. It posts samples of what Safaricom sends, lets a user ask for
+payments, and shows what became of each. You answer the phones: p pays, c
+cancels, and Enter ignores the prompt. It then stays up for requests of your
+own, with the function's log, until Ctrl-C.
 
-  -once           stop after the samples
+  -once           stop after the samples and payments
+  -auto           let the phones answer by themselves, as they do where this is
+                  no terminal
   -outage 10s     first let the database fail for this long
   -port 3000      the function's port, or the next one that is free
 
@@ -49,16 +57,18 @@ another terminal.
 Environment variables:
 
   DARAJA_CALLBACK_SECRET  the path segment that callbacks need; set it for both
-                          commands, or for neither
+                          commands, or for neither, and it is
+                          only-on-this-machine
   DARAJA_ANONYMOUS_READ   "any" lets everybody read payments without a valid uid
 `
 
 // options are the command line.
 type options struct {
-	once         bool
-	outage       time.Duration
-	port         int // the function's; 0 is any
-	appwritePort int // likewise
+	once, auto    bool
+	outage        time.Duration
+	port          int // the function's; 0 is any
+	appwritePort  int // likewise
+	safaricomPort int
 
 	trigger string // the name of an event, or "" to serve
 	amount  int64
@@ -67,14 +77,22 @@ type options struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := command(ctx, os.Args[1:], terminal(os.Stdin), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
+// terminal returns the file if a person may be typing there, else nil.
+func terminal(f *os.File) io.Reader {
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return f
+}
+
 // command does what the arguments say and returns the exit code: 2 where they are
-// wrong.
-func command(ctx context.Context, arguments []string, out, errOut io.Writer) int {
+// wrong. In is nil if nobody answers the phones.
+func command(ctx context.Context, arguments []string, in io.Reader, out, errOut io.Writer) int {
 	o, err := parseOptions(arguments)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -86,7 +104,7 @@ func command(ctx context.Context, arguments []string, out, errOut io.Writer) int
 	case o.trigger != "":
 		err = o.post(out)
 	default:
-		err = run(ctx, out, o)
+		err = run(ctx, in, out, o)
 	}
 	if err != nil {
 		fmt.Fprintln(errOut, "local:", err)
@@ -97,7 +115,7 @@ func command(ctx context.Context, arguments []string, out, errOut io.Writer) int
 
 // parseOptions reads the command line. It refuses what would otherwise be ignored.
 func parseOptions(arguments []string) (options, error) {
-	o := options{appwritePort: 4000}
+	o := options{appwritePort: 4000, safaricomPort: 5000}
 	flags := o.flags()
 	if err := flags.Parse(arguments); err != nil {
 		return options{}, err
@@ -117,7 +135,7 @@ func parseOptions(arguments []string) (options, error) {
 	var misplaced error
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "once", "outage":
+		case "once", "auto", "outage":
 			if o.trigger != "" {
 				misplaced = fmt.Errorf("-%s does not go with -trigger", f.Name)
 			}
@@ -135,6 +153,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&o.once, "once", false, "")
+	flags.BoolVar(&o.auto, "auto", false, "")
 	flags.DurationVar(&o.outage, "outage", 0, "")
 	flags.IntVar(&o.port, "port", 3000, "")
 	flags.StringVar(&o.trigger, "trigger", "", "")
@@ -144,63 +163,110 @@ func (o *options) flags() *flag.FlagSet {
 	return flags
 }
 
-// run serves Appwrite and the function, shows the samples, and stays up until ctx
-// ends.
-func run(ctx context.Context, out io.Writer, o options) error {
+// run serves Appwrite, Safaricom and the function, shows the samples and the payments,
+// and stays up until ctx ends.
+func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
 		return fmt.Errorf("%w (run it in the project's own folder)", err)
 	}
-	m, err := startMachine(schema, o.appwritePort, o.port, os.Getenv)
+	m, err := startMachine(schema, o, os.Getenv)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	fmt.Fprintf(out, "Fake Appwrite      %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
+	fmt.Fprintf(out, "Fake Safaricom     %s%s\n", m.safaricomURL, instead(m.safaricomURL, o.safaricomPort))
 	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
 	s := newStage(out, m)
+	if in != nil && !o.auto {
+		s.typed = readLines(in)
+	}
 	if o.outage > 0 {
 		if err := s.showOutage(ctx, o.outage, time.After(o.outage)); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	if err := s.showSamples(); err != nil || o.once {
+	if err := s.showSamples(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nTo post a callback of your own, in another terminal:\n%s", triggerCommand(m))
-	fmt.Fprintf(out, "To look at the documents, with the function's API key:\n%s", lookCommand(m))
+	if err := s.showPayments(ctx); err != nil || o.once {
+		return err
+	}
+	fmt.Fprintf(out, "\nTo post a callback of your own, in another terminal:\n%s", triggerCommand(m.Machine))
+	fmt.Fprintf(out, "To ask for a payment as juma, with another id for each:\n%s", pushCommand(m.Machine, fakeappwrite.NewID()))
+	fmt.Fprintf(out, "To look at the documents, with the function's API key:\n%s", lookCommand(m.Machine))
 	fmt.Fprint(out, "Ctrl-C stops. What the function logs from here on:\n")
 	s.log.follow()
-	<-ctx.Done()
+	s.stayUp(ctx)
 	return nil
 }
 
-// startMachine serves Appwrite and the function. Two of the function's settings are the
-// user's to choose. The ids are not: the fake has the database and the collections
-// that appwrite.json names.
-func startMachine(schema []byte, appwritePort, port int, getenv func(string) string) (*testbed.Machine, error) {
+// machine is the function with all that is around it.
+type machine struct {
+	*testbed.Machine
+	safaricom    *fakesafaricom.Safaricom
+	safaricomURL string
+}
+
+// Close ends all servers. Nothing is posted any more.
+func (m *machine) Close() {
+	m.safaricom.Close()
+	m.Machine.Close()
+}
+
+// localSecret is the callback secret where the user sets none. Without one, what is not
+// signed would be refused.
+const localSecret = "only-on-this-machine"
+
+// startMachine serves Appwrite, Safaricom and the function. Two of the function's
+// settings are the user's to choose. The ids are not: the fake has the database and the
+// collections that appwrite.json names. Nor are Safaricom's: payments are started at its
+// fake.
+func startMachine(schema []byte, o options, getenv func(string) string) (*machine, error) {
 	var f *handler.Function
-	m, err := testbed.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, appwritePort, port)
+	bed, err := testbed.NewMachine(schema, func(ctx openruntimes.Context) openruntimes.Response { return f.Serve(ctx) }, o.appwritePort, o.port)
 	if err != nil {
 		return nil, err
 	}
-	environment := m.Environment()
-	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
-		if given := getenv(name); given != "" && given != environment[name] {
-			m.Close()
-			return nil, fmt.Errorf("%s is %q, but here it is %q, as in appwrite.json: unset it", name, given, environment[name])
-		}
+	m := &machine{Machine: bed, safaricom: newSafaricom()}
+	if m.safaricomURL, err = m.Serve(o.safaricomPort, m.safaricom); err != nil {
+		m.Close()
+		return nil, err
 	}
-	for _, name := range []string{handler.CallbackSecret, "DARAJA_ANONYMOUS_READ"} {
-		environment[name] = getenv(name)
+	environment, err := m.settings(getenv)
+	if err != nil {
+		m.Close()
+		return nil, err
 	}
 	f = handler.New(func(name string) string { return environment[name] })
 	if problems := f.Problems(); len(problems) > 0 {
 		m.Close()
 		return nil, errors.New(strings.Join(problems, "; "))
 	}
+	m.addUsers()
 	return m, nil
+}
+
+// settings returns the function's variables, or an error that names one of the user's
+// that would be ignored.
+func (m *machine) settings(getenv func(string) string) (map[string]string, error) {
+	environment := m.Environment()
+	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
+		if given := getenv(name); given != "" && given != environment[name] {
+			return nil, fmt.Errorf("%s is %q, but here it is %q, as in appwrite.json: unset it", name, given, environment[name])
+		}
+	}
+	for _, v := range handler.Variables() {
+		if v.Push && getenv(v.Name) != "" {
+			return nil, fmt.Errorf("%s is set, but here payments are started at a fake Safaricom: unset it", v.Name)
+		}
+	}
+	environment[handler.CallbackSecret] = cmp.Or(getenv(handler.CallbackSecret), localSecret)
+	environment["DARAJA_ANONYMOUS_READ"] = getenv("DARAJA_ANONYMOUS_READ")
+	maps.Copy(environment, m.pushSettings())
+	return environment, nil
 }
 
 // instead says so if the address has another port than the one that was asked for.
@@ -238,6 +304,7 @@ type journal struct {
 	out      io.Writer
 	printing bool
 	kept     string
+	question string // that stands at the end of out, unanswered
 }
 
 // log receives the lines of one request.
@@ -248,12 +315,31 @@ func (j *journal) log(logs, errors string) {
 		j.kept += logs
 		return
 	}
+	if j.question != "" {
+		fmt.Fprintln(j.out)
+		defer fmt.Fprint(j.out, j.question)
+	}
 	now := time.Now().Format("15:04:05")
 	for _, stream := range []struct{ name, text string }{{"log  ", logs}, {"error", errors}} {
 		for _, line := range strings.FieldsFunc(stream.text, func(c rune) bool { return c == '\n' }) {
 			fmt.Fprintf(j.out, "%s %s  %s\n", now, stream.name, line)
 		}
 	}
+}
+
+// ask prints a question. Lines that come before its answer do not bury it.
+func (j *journal) ask(question string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.question = question
+	fmt.Fprint(j.out, question)
+}
+
+// answered ends a question.
+func (j *journal) answered() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.question = ""
 }
 
 // follow prints the lines from now on.

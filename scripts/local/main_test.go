@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/testbed"
 )
@@ -35,6 +36,9 @@ func setenv(t *testing.T, values map[string]string) {
 	for name := range (&testbed.Machine{}).Environment() {
 		t.Setenv(name, values[name])
 	}
+	for _, v := range handler.Variables() {
+		t.Setenv(v.Name, values[v.Name])
+	}
 }
 
 // runCommand returns what the command prints and its exit code. It does not stay up.
@@ -42,7 +46,7 @@ func runCommand(arguments ...string) (out, errOut string, code int) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	var stdout, stderr strings.Builder
-	code = command(ctx, arguments, &stdout, &stderr)
+	code = command(ctx, arguments, nil, &stdout, &stderr)
 	return stdout.String(), stderr.String(), code
 }
 
@@ -54,7 +58,7 @@ func newTestStage(t *testing.T, out io.Writer) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := startMachine(schema, 0, 0, os.Getenv)
+	m, err := startMachine(schema, options{}, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +143,7 @@ func TestArguments(t *testing.T) {
 		{"-trigger nonsense", "-trigger nonsense is not known"},
 		{"-trigger paid -amount 0", "-amount must be 1 or more"},
 		{"-trigger paid -once", "-once does not go with -trigger"},
+		{"-trigger paid -auto", "-auto does not go with -trigger"},
 		{"-trigger paid -outage 1s", "-outage does not go with -trigger"},
 		{"-amount 250", "-amount needs -trigger"},
 		{"-uid me", "-uid needs -trigger"},
@@ -169,6 +174,8 @@ func TestVariables(t *testing.T) {
 		{"DARAJA_COLLECTION_ID", "other", `DARAJA_COLLECTION_ID is "other", but here it is "payments"`},
 		{"DARAJA_B2C_COLLECTION_ID", "other", `DARAJA_B2C_COLLECTION_ID is "other", but here it is "disbursements"`},
 		{"DARAJA_CALLBACK_SECRET", "short", "DARAJA_CALLBACK_SECRET is not 16 to 64 of"},
+		{"DARAJA_CONSUMER_KEY", "mine", "DARAJA_CONSUMER_KEY is set, but here payments are started at a fake Safaricom"},
+		{"DARAJA_UNVERIFIED_PUSH", "any", "DARAJA_UNVERIFIED_PUSH is set, but here payments are started at a fake Safaricom"},
 		{"DARAJA_ANONYMOUS_READ", "yes", "DARAJA_ANONYMOUS_READ is neither"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,7 +289,7 @@ func TestStayUp(t *testing.T) {
 			defer stop()
 			var out page
 			ended := make(chan int, 1)
-			go func() { ended <- command(ctx, []string{"-port", "0"}, &out, &out) }()
+			go func() { ended <- command(ctx, []string{"-port", "0"}, nil, &out, &out) }()
 
 			suggested := out.await(t, `(?m)^  go run ./scripts/local (-trigger paid -amount 250 -uid me -port (\d+))$`)
 			look := out.await(t, `curl -H "(\S+): (\S+)" \\\n    -H "(\S+): (\S+)" \\\n    (http\S+)\n`)
@@ -395,7 +402,7 @@ func TestOutageStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var out page
 	ended := make(chan int, 1)
-	go func() { ended <- command(ctx, []string{"-port", "0", "-outage", "1h"}, &out, &out) }()
+	go func() { ended <- command(ctx, []string{"-port", "0", "-outage", "1h"}, nil, &out, &out) }()
 	out.await(t, `-trigger paid`)
 	stop()
 	select {

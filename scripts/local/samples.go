@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
-	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
 
@@ -58,13 +57,14 @@ var routes = map[string]string{"stk": "/callback", "b2c": "/b2c/result", "timeou
 
 // A stage posts samples to the function and prints what becomes of them.
 type stage struct {
-	*testbed.Machine
-	out io.Writer
-	log *journal
+	*machine
+	out   io.Writer
+	log   *journal
+	typed <-chan string // lines of a person who answers the phones; nil if there is none
 }
 
-func newStage(out io.Writer, m *testbed.Machine) *stage {
-	s := &stage{Machine: m, out: out, log: &journal{out: out}}
+func newStage(out io.Writer, m *machine) *stage {
+	s := &stage{machine: m, out: out, log: &journal{out: out}}
 	m.Runtime.Logs = s.log.log
 	return s
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,11 +126,8 @@ func quoted(s string) string {
 // callbackPath returns a route with the callback secret before it and the user after
 // it. Of several secrets it takes the first; any would do.
 func callbackPath(route, uid string) string {
-	secret, _, _ := strings.Cut(os.Getenv("DARAJA_CALLBACK_SECRET"), ",")
-	if secret = strings.TrimSpace(secret); secret != "" {
-		route = "/" + secret + route
-	}
-	return route + "?uid=" + url.QueryEscape(uid)
+	secret, _, _ := strings.Cut(cmp.Or(os.Getenv("DARAJA_CALLBACK_SECRET"), localSecret), ",")
+	return "/" + strings.TrimSpace(secret) + route + "?uid=" + url.QueryEscape(uid)
 }
 
 // send makes a request to the function.
