@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,38 @@ func TestGolden(t *testing.T) {
 		if file := filepath.Base(name) + ".golden"; !goldens[file] {
 			t.Errorf("testdata/function/%s belongs to no test", file)
 		}
+	}
+}
+
+// TestPayloadList: testdata/README.md says of each payload and request where its shape
+// comes from, and each has a golden file. Nothing else has a row or such a file.
+func TestPayloadList(t *testing.T) {
+	payloads, requests := testbed.Payloads(t), testbed.Files(t, "hostile/*.http")
+	var want []string
+	for _, name := range payloads {
+		want = append(want, name+".json")
+	}
+	for _, name := range requests {
+		want = append(want, name+".http")
+	}
+	slices.Sort(want)
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(string(testbed.ReadFile(t, "testdata/README.md")), -1) {
+		listed = append(listed, row[1])
+	}
+	slices.Sort(listed)
+	if !slices.Equal(listed, want) {
+		t.Errorf("testdata/README.md lists\n%v, want\n%v", listed, want)
+	}
+	want = append(payloads, requests...)
+	slices.Sort(want)
+	var goldens []string
+	for _, folder := range []string{"stk", "b2c", "timeout", "hostile"} {
+		goldens = append(goldens, testbed.Files(t, folder+"/*.golden")...)
+	}
+	slices.Sort(goldens)
+	if !slices.Equal(goldens, want) {
+		t.Errorf("golden files are beside\n%v, want\n%v", goldens, want)
 	}
 }
 

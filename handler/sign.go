@@ -58,3 +58,7 @@ func (c *config) callbackURL(purpose, id string) string {
 	query := url.Values{"id": {id}, "sig": {c.keyedHashes(purpose, id)[0][:signatureLength]}}
 	return address + "/" + purpose + "?" + query.Encode()
 }
+
+// CallbackURL is where Safaricom posts what becomes of the started payment of that id.
+// It needs a usable signing key and the public URL.
+func (f *Function) CallbackURL(id string) string { return f.config.callbackURL(forCallback, id) }

@@ -34,7 +34,7 @@ func TestSoak(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	const worlds = 16
+	worlds := min(16, max(4, *soakDeliveries/50)) // four versions, at least once
 	soaks := make([]*soak, worlds)
 	var wg sync.WaitGroup
 	for i := range soaks {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +16,7 @@ func FuzzB2CTimeout(f *testing.F) { fuzz(f, B2CTimeout, "timeout") }
 
 // fuzz holds a parser to its contract, from the payloads in testdata on.
 func fuzz(f *testing.F, parse func([]byte) (Verdict, error), folder string) {
-	files, err := filepath.Glob(filepath.Join("..", "testdata", folder, "*.json"))
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no payloads in testdata/%s: %v", folder, err)
-	}
-	for _, file := range files {
+	for _, file := range payloads(f, folder) {
 		body, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)

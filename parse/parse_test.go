@@ -31,16 +31,36 @@ func with(t testing.TB, body, old, new string) []byte {
 	return []byte(strings.Replace(body, old, new, 1))
 }
 
-func TestWhole(t *testing.T) {
-	payment := Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success, Receipt: "UKN7X1Q9ZK", Amount: 1000, At: halfPastSix}
-	if got, err := STK([]byte(paid)); got != payment || err != nil {
-		t.Errorf("STK = %+v, %v, want %+v", got, err, payment)
+// check compares what a parser made of a body with the verdict that it should be.
+func check(t *testing.T, parse func([]byte) (Verdict, error), body []byte, want Verdict) {
+	t.Helper()
+	got, err := parse(body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	disbursement := Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Success, Receipt: "UKN8B20LMN",
+	if got != want {
+		t.Errorf("the verdict is\n%+v, want\n%+v", got, want)
+	}
+}
+
+// payment and disbursement are the verdicts of paid and paidOut, with what a test
+// changes.
+func payment(change func(*Verdict)) Verdict {
+	v := Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success, Receipt: "UKN7X1Q9ZK", Amount: 1000, At: halfPastSix}
+	change(&v)
+	return v
+}
+
+func disbursement(change func(*Verdict)) Verdict {
+	v := Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Success, Receipt: "UKN8B20LMN",
 		Amount: 500, Receiver: "0700000002 - Amina Wambui", At: halfPastSix}
-	if got, err := B2C([]byte(paidOut)); got != disbursement || err != nil {
-		t.Errorf("B2C = %+v, %v, want %+v", got, err, disbursement)
-	}
+	change(&v)
+	return v
+}
+
+func TestWhole(t *testing.T) {
+	t.Run("STK", func(t *testing.T) { check(t, STK, []byte(paid), payment(func(*Verdict) {})) })
+	t.Run("B2C", func(t *testing.T) { check(t, B2C, []byte(paidOut), disbursement(func(*Verdict) {})) })
 }
 
 func TestResultCode(t *testing.T) {
@@ -61,6 +81,8 @@ func TestResultCode(t *testing.T) {
 		{`"2001"`, 2001, Failed, "Done."},
 		{`2147483647`, 2147483647, Timeout, "Done."},
 		{`-5`, -5, Timeout, "Done."},
+		{`-0`, 0, Success, ""},
+		{`-1`, -1, Timeout, "Done."}, // which stands for a word, too
 		// Everything else is a word.
 		{`"SFC_IC0003"`, NoCode, Failed, "SFC_IC0003: Done."},
 		{`"BW-JMS-100039"`, NoCode, Timeout, "BW-JMS-100039: Done."},
@@ -74,9 +96,15 @@ func TestResultCode(t *testing.T) {
 		{`2147483648`, NoCode, Timeout, "2147483648: Done."},
 		{`"2147483648"`, NoCode, Timeout, "2147483648: Done."},
 		{`-2147483649`, NoCode, Timeout, "-2147483649: Done."},
+		{`99999999999999999999999`, NoCode, Timeout, "99999999999999999999999: Done."},
+		{`"99999999999999999999999"`, NoCode, Timeout, "99999999999999999999999: Done."},
 		{`1e400`, NoCode, Timeout, "1e400: Done."},
+		{`1e999999999`, NoCode, Timeout, "1e999999999: Done."},
+		{`0.5`, NoCode, Timeout, "0.5: Done."},
 		{`1e-400`, NoCode, Timeout, "1e-400: Done."}, // a float64 would say 0, which is "paid"
 		{`0.00000000000000000000000000001`, NoCode, Timeout, "0.00000000000000000000000000001: Done."},
+		{`"{x"`, NoCode, Timeout, "{x: Done."},
+		{`"x\u0000"`, NoCode, Timeout, "x\x00: Done."},
 		{`true`, NoCode, Timeout, "true: Done."},
 		// And these are not even that.
 		{`null`, NoCode, Timeout, "Done."},
@@ -86,23 +114,54 @@ func TestResultCode(t *testing.T) {
 		{`[0]`, NoCode, Timeout, "Done."},
 	}
 	for _, tt := range tests {
-		got, err := STK(with(t, paid, `"ResultCode":0`, `"ResultCode":`+tt.code))
-		if got.Code != tt.n || got.Status != tt.status || got.Reason != tt.reason || err != nil {
-			t.Errorf("STK with ResultCode %s = %d %s %q, %v, want %d %s %q",
-				tt.code, got.Code, got.Status, got.Reason, err, tt.n, tt.status, tt.reason)
-		}
-		if got.Status != Success && got.Receipt != "" {
-			t.Errorf("STK with ResultCode %s: a %s has the receipt %s", tt.code, got.Status, got.Receipt)
-		}
+		t.Run(tt.code, func(t *testing.T) {
+			check(t, STK, with(t, paid, `"ResultCode":0`, `"ResultCode":`+tt.code), payment(func(v *Verdict) {
+				v.Code, v.Status, v.Reason = tt.n, tt.status, tt.reason
+				if v.Status != Success {
+					v.Receipt = "" // though there is one
+				}
+			}))
+		})
 	}
-	got, err := STK(with(t, paid, `"ResultCode":0,`, ``))
-	if got.Code != NoCode || got.Status != Timeout || err != nil {
-		t.Errorf("STK without ResultCode = %d %s, %v, want %d TIMEOUT", got.Code, got.Status, err, NoCode)
+	t.Run("no code", func(t *testing.T) {
+		check(t, STK, with(t, paid, `"ResultCode":0,`, ``), payment(func(v *Verdict) {
+			v.Code, v.Status, v.Reason, v.Receipt = NoCode, Timeout, "Done.", ""
+		}))
+	})
+	t.Run("a failed disbursement", func(t *testing.T) {
+		check(t, B2C, with(t, paidOut, `"ResultCode":0`, `"ResultCode":2001`), disbursement(func(v *Verdict) {
+			v.Code, v.Status, v.Reason, v.Receipt = 2001, Failed, "Done.", ""
+		}))
+	})
+}
+
+// TestReason has what Safaricom's words may be instead of words.
+func TestReason(t *testing.T) {
+	for member, want := range map[string]string{
+		`"ResultDesc":"Done."`:               "Done.",
+		`"ResultDesc":42`:                    "42",
+		`"ResultDesc":""`:                    "",
+		`"ResultDesc":null`:                  "",
+		`"ResultDesc":{"en":"x"}`:            "",
+		`"ResultDesc":["x"]`:                 "",
+		`"Desc":"x"`:                         "",
+		`"ResultDesc":"a\r\nb\u0000\u2028"`:  "a\r\nb\x00\u2028",
+		`"ResultDesc":"lone \ud800"`:         "lone \uFFFD",
+		"\"ResultDesc\":\"not \xff UTF-8\"":  "not \uFFFD UTF-8",
+		`"ResultDesc":" {\"method\":\"x\"}"`: ` {"method":"x"}`,
+	} {
+		t.Run(member, func(t *testing.T) {
+			body := with(t, paid, `"ResultCode":0,"ResultDesc":"Done."`, `"ResultCode":1,`+member)
+			check(t, STK, body, payment(func(v *Verdict) { v.Code, v.Status, v.Receipt, v.Reason = 1, Failed, "", want }))
+			body = with(t, paidOut, `"ResultCode":0,"ResultDesc":"Done."`, `"ResultCode":1,`+member)
+			check(t, B2C, body, disbursement(func(v *Verdict) { v.Code, v.Status, v.Receipt, v.Reason = 1, Failed, "", want }))
+			check(t, B2CTimeout, body, Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Timeout, Code: 1, Reason: want})
+		})
 	}
-	got, _ = STK(with(t, paid, `"ResultCode":0,"ResultDesc":"Done."`, `"ResultCode":"X"`))
-	if got.Reason != "X" {
-		t.Errorf("STK with a word and no ResultDesc: Reason = %q, want the word", got.Reason)
-	}
+	t.Run("a word alone", func(t *testing.T) {
+		body := with(t, paid, `"ResultCode":0,"ResultDesc":"Done."`, `"ResultCode":"X"`)
+		check(t, STK, body, payment(func(v *Verdict) { v.Code, v.Status, v.Receipt, v.Reason = NoCode, Timeout, "", "X" }))
+	})
 }
 
 // TestStatus holds the table of codes to the contract, code by code, those that
@@ -119,7 +178,7 @@ func TestStatus(t *testing.T) {
 		words = append(words, fmt.Sprint(n))
 	}
 	for kind, statuses := range contract {
-		for _, w := range words {
+		for _, w := range words { // 20,000 of them: too many for subtests
 			want, known := statuses[w]
 			if !known {
 				want = Timeout
@@ -156,12 +215,13 @@ func TestCodesAreExplained(t *testing.T) {
 	}
 }
 
+// TestAmount has what the amount may be, in both messages.
 func TestAmount(t *testing.T) {
-	const cut, odd = "Amount: fraction cut off", "Amount: not a whole number of shillings"
+	const cut, odd = "fraction cut off", "not a whole number of shillings"
 	tests := []struct {
-		value string
-		want  int64
-		note  string
+		value   string
+		want    int64
+		warning string
 	}{
 		{`1`, 1, ""},
 		{`71.00`, 71, ""},
@@ -205,20 +265,28 @@ func TestAmount(t *testing.T) {
 		{`[71]`, 0, ""},
 	}
 	for _, tt := range tests {
-		got, err := STK(with(t, paid, `"Amount","Value":1000`, `"Amount","Value":`+tt.value))
-		if got.Amount != tt.want || got.Warning != tt.note || err != nil {
-			t.Errorf("STK with Amount %s = %d, note %q, %v, want %d, note %q", tt.value, got.Amount, got.Warning, err, tt.want, tt.note)
-		}
+		t.Run(tt.value, func(t *testing.T) {
+			warning := func(name string) string {
+				if tt.warning == "" {
+					return ""
+				}
+				return name + ": " + tt.warning
+			}
+			check(t, STK, with(t, paid, `"Amount","Value":1000`, `"Amount","Value":`+tt.value),
+				payment(func(v *Verdict) { v.Amount, v.Warning = tt.want, warning("Amount") }))
+			check(t, B2C, with(t, paidOut, `"TransactionAmount","Value":500`, `"TransactionAmount","Value":`+tt.value),
+				disbursement(func(v *Verdict) { v.Amount, v.Warning = tt.want, warning("TransactionAmount") }))
+		})
 	}
-	got, _ := STK(with(t, paid, `"Amount","Value":1000`, `"Amount"`))
-	if got.Amount != 0 || got.Warning != "" {
-		t.Errorf("STK with an Amount without Value = %d, note %q, want none", got.Amount, got.Warning)
-	}
+	t.Run("no value", func(t *testing.T) {
+		check(t, STK, with(t, paid, `"Amount","Value":1000`, `"Amount"`), payment(func(v *Verdict) { v.Amount = 0 }))
+		check(t, B2C, with(t, paidOut, `"TransactionAmount","Value":500`, `"TransactionAmount"`), disbursement(func(v *Verdict) { v.Amount = 0 }))
+	})
 }
 
 func TestReceipt(t *testing.T) {
 	const odd = "MpesaReceiptNumber: not a receipt"
-	tests := []struct{ value, want, note string }{
+	tests := []struct{ value, want, warning string }{
 		{`"UKN7X1Q9ZK"`, "UKN7X1Q9ZK", ""},
 		{`"A"`, "A", ""},
 		{`"ABCDEFGHIJ0123456789"`, "ABCDEFGHIJ0123456789", ""},
@@ -229,114 +297,188 @@ func TestReceipt(t *testing.T) {
 		{`"UKN7-1Q9ZK"`, "", odd},
 		{`"ÜKN7X1Q9ZK"`, "", odd},
 		{`12.5`, "", odd},
+		{`"UKN7X1Q9Z\u0000"`, "", odd},
+		{`" UKN7X1Q9ZK"`, "", odd},
+		{`4.8E9`, "", odd},
+		{`true`, "", odd},
 		{`""`, "", ""},
 		{`null`, "", ""},
 	}
 	for _, tt := range tests {
-		got, err := STK(with(t, paid, `"UKN7X1Q9ZK"`, tt.value))
-		if got.Receipt != tt.want || got.Warning != tt.note || err != nil {
-			t.Errorf("STK with receipt %s = %q, note %q, %v, want %q, note %q", tt.value, got.Receipt, got.Warning, err, tt.want, tt.note)
-		}
+		t.Run(tt.value, func(t *testing.T) {
+			check(t, STK, with(t, paid, `"UKN7X1Q9ZK"`, tt.value), payment(func(v *Verdict) { v.Receipt, v.Warning = tt.want, tt.warning }))
+		})
 	}
 }
 
 func TestB2CReceipt(t *testing.T) {
 	const odd, oddID = "TransactionReceipt: not a receipt", "TransactionID: not a receipt"
-	tests := []struct{ name, receipt, id, want, note string }{
+	tests := []struct{ name, receipt, id, want, warning string }{
 		{"both, and they differ", `"UKN0000001"`, `"UKN0000002"`, "UKN0000001", ""},
 		{"no receipt", `null`, `"UKN0000002"`, "UKN0000002", ""},
 		{"malformed receipt", `"ukn"`, `"UKN0000002"`, "UKN0000002", odd},
+		{"receipt as a number", `7204815396`, `"UKN0000002"`, "7204815396", ""},
+		{"receipt that is a placeholder", `"UKN0000000"`, `"UKN0000002"`, "UKN0000000", ""},
 		{"placeholder", `null`, `"UKN0000000"`, "", ""},
 		{"six zeros", `null`, `"UKN1000000"`, "UKN1000000", ""},
 		{"sixteen zeros", `null`, `"0000000000000000"`, "", ""},
 		{"three zeros", `null`, `"000"`, "", ""},
+		{"id as a number", `null`, `8159032647`, "8159032647", ""},
 		{"neither", `null`, `null`, "", ""},
 		{"malformed id", `null`, `"a b"`, "", oddID},
 		{"both malformed", `"ukn"`, `"a b"`, "", odd + "; " + oddID},
 	}
 	for _, tt := range tests {
-		body := with(t, paidOut, `"TransactionID":"UKN8B20LMN"`, `"TransactionID":`+tt.id)
-		body = with(t, string(body), `"TransactionReceipt","Value":"UKN8B20LMN"`, `"TransactionReceipt","Value":`+tt.receipt)
-		got, err := B2C(body)
-		if got.Receipt != tt.want || got.Warning != tt.note || err != nil {
-			t.Errorf("%s: B2C = receipt %q, note %q, %v, want %q, note %q", tt.name, got.Receipt, got.Warning, err, tt.want, tt.note)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			body := with(t, paidOut, `"TransactionID":"UKN8B20LMN"`, `"TransactionID":`+tt.id)
+			body = with(t, string(body), `"TransactionReceipt","Value":"UKN8B20LMN"`, `"TransactionReceipt","Value":`+tt.receipt)
+			check(t, B2C, body, disbursement(func(v *Verdict) { v.Receipt, v.Warning = tt.want, tt.warning }))
+		})
 	}
-	failed, _ := B2C(with(t, paidOut, `"ResultCode":0`, `"ResultCode":2001`))
-	if failed.Receipt != "" {
-		t.Errorf("B2C failure: Receipt = %q, want none: no money moved", failed.Receipt)
+	t.Run("no value", func(t *testing.T) {
+		body := with(t, paidOut, `"TransactionReceipt","Value":"UKN8B20LMN"`, `"TransactionReceipt"`)
+		check(t, B2C, body, disbursement(func(*Verdict) {}))
+	})
+}
+
+// TestReceiver has what the payee's name may be.
+func TestReceiver(t *testing.T) {
+	for value, want := range map[string]string{
+		`"25470****038 - HALIMA NEKESA"`:            "25470****038 - HALIMA NEKESA",
+		`"254700000048 - Z\u00cbWADI \ud83d\ude00"`: "254700000048 - ZËWADI 😀",
+		`"ZAWADI \ud800KIOKO"`:                      "ZAWADI \uFFFDKIOKO",
+		`"ZAWADI\u0000 KIOKO"`:                      "ZAWADI\x00 KIOKO",
+		`"{\"method\":\"x\"}"`:                      `{"method":"x"}`,
+		`254100000042`:                              "254100000042",
+		`""`:                                        "",
+		`"  "`:                                      "",
+		`null`:                                      "",
+		`{"name":"x"}`:                              "",
+	} {
+		t.Run(value, func(t *testing.T) {
+			body := with(t, paidOut, `"0700000002 - Amina Wambui"`, value)
+			check(t, B2C, body, disbursement(func(v *Verdict) { v.Receiver = want }))
+		})
+	}
+	t.Run("no value", func(t *testing.T) {
+		body := with(t, paidOut, `,"Value":"0700000002 - Amina Wambui"`, ``)
+		check(t, B2C, body, disbursement(func(v *Verdict) { v.Receiver = "" }))
+	})
+}
+
+// TestConversation has what the id of the conversation may be.
+func TestConversation(t *testing.T) {
+	for member, want := range map[string]string{
+		`"ConversationID":"AG_1"`: "AG_1", `"ConversationID":20260814`: "20260814", `"ConversationID":null`: "", `"Conversation":"AG_1"`: "",
+	} {
+		t.Run(member, func(t *testing.T) {
+			check(t, B2C, with(t, paidOut, `"ConversationID":"AG_1"`, member), disbursement(func(v *Verdict) { v.Conversation = want }))
+		})
 	}
 }
 
 func TestTime(t *testing.T) {
 	const odd = "TransactionDate: not a time"
 	tests := []struct {
-		value string
-		want  time.Time
-		note  string
+		value   string
+		want    time.Time
+		warning string
 	}{
 		{`20261123093005`, halfPastSix, ""},
 		{`"20261123093005"`, halfPastSix, ""},
 		{`2.0261123093005e13`, halfPastSix, ""},
+		{`20261123093005.0`, halfPastSix, ""},
 		{`"20261123093005.75"`, halfPastSix, ""},
 		{`20261123013005`, time.Date(2026, 11, 22, 22, 30, 5, 0, time.UTC), ""},
 		{`20261323093005`, time.Time{}, odd},
 		{`20260230093005`, time.Time{}, odd},
+		{`20261123243005`, time.Time{}, odd},
 		{`2026112309300`, time.Time{}, odd},
+		{`202611230930`, time.Time{}, odd},
 		{`"2026-11-23 09:30:05"`, time.Time{}, odd},
+		{`"2026-11-23T06:30:05Z"`, time.Time{}, odd},
 		{`"23.11.2026 09:30:05"`, time.Time{}, odd},
+		{`"today"`, time.Time{}, odd},
 		{`"00000101000000"`, time.Time{}, odd},
 		{`0`, time.Time{}, odd},
 		{`""`, time.Time{}, ""},
 		{`null`, time.Time{}, ""},
 	}
 	for _, tt := range tests {
-		got, err := STK(with(t, paid, `20261123093005`, tt.value))
-		if got.At != tt.want || got.Warning != tt.note || got.Receipt == "" || err != nil {
-			t.Errorf("STK with TransactionDate %s = %v, note %q, %v, want %v, note %q", tt.value, got.At, got.Warning, err, tt.want, tt.note)
-		}
-	}
-	for value, want := range map[string]time.Time{
-		`"01.02.2026 00:00:00"`: time.Date(2026, 1, 31, 21, 0, 0, 0, time.UTC),
-		`"31.02.2026 00:00:00"`: {},
-		`"01.01.0000 00:00:00"`: {},
-		`"01.01.0001 02:59:59"`: {}, // in UTC, a year before Christ
-		`"01.01.0001 03:00:01"`: time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC),
-		`20261123093005`:        {},
-	} {
-		got, err := B2C(with(t, paidOut, `"23.11.2026 09:30:05"`, value))
-		if got.At != want || err != nil {
-			t.Errorf("B2C with TransactionCompletedDateTime %s = %v, %v, want %v", value, got.At, err, want)
-		}
+		t.Run(tt.value, func(t *testing.T) {
+			check(t, STK, with(t, paid, `20261123093005`, tt.value), payment(func(v *Verdict) { v.At, v.Warning = tt.want, tt.warning }))
+		})
 	}
 }
 
-// TestParameters has lists that are none, and keys that come twice.
-func TestParameters(t *testing.T) {
+func TestB2CTime(t *testing.T) {
+	const odd = "TransactionCompletedDateTime: not a time"
 	tests := []struct {
-		item    string
-		amount  int64
-		receipt string
+		value   string
+		want    time.Time
+		warning string
 	}{
-		{`[]`, 0, ""},
-		{`null`, 0, ""},
-		{`"none"`, 0, ""},
-		{`{"Name":"Amount","Value":7}`, 7, ""},
-		{`[{"Name":"MpesaReceiptNumber","Value":"R1"},{"Name":"Amount","Value":7}]`, 7, "R1"},
-		{`[{"Name":"Amount"},{"Name":"Amount","Value":null},{"Name":"Amount","Value":"x"},{"Name":"Amount","Value":7},{"Name":"Amount","Value":8}]`, 7, ""},
-		{`[{"Name":"MpesaReceiptNumber","Value":"?"},{"Name":"MpesaReceiptNumber","Value":"R1"},{"Name":"MpesaReceiptNumber","Value":"R2"}]`, 0, "R1"},
-		{`[null,7,"x",[],{},{"Name":7,"Value":9},{"Name":"Amount","Value":7,"Unit":"KES"}]`, 7, ""},
-		{`[{"Key":"Amount","Value":7}]`, 7, ""},
-		{`[{"Name":"Amount","Value":7}],"Item":[{"Name":"Amount"}]`, 0, ""}, // nothing is left of the first list
+		{`"01.02.2026 00:00:00"`, time.Date(2026, 1, 31, 21, 0, 0, 0, time.UTC), ""},
+		{`"31.02.2026 00:00:00"`, time.Time{}, odd},
+		{`"01.13.2026 00:00:00"`, time.Time{}, odd},
+		{`"01.01.0000 00:00:00"`, time.Time{}, odd},
+		{`"01.01.0001 02:59:59"`, time.Time{}, odd}, // in UTC, a year before Christ
+		{`"01.01.0001 03:00:01"`, time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), ""},
+		{`"2026-11-23T06:30:05Z"`, time.Time{}, odd},
+		{`20261123093005`, time.Time{}, odd},
+		{`""`, time.Time{}, ""},
+		{`null`, time.Time{}, ""},
 	}
 	for _, tt := range tests {
-		body := `{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0,"CallbackMetadata":{"Item":` + tt.item + `}}}}`
-		got, err := STK([]byte(body))
-		if got.Amount != tt.amount || got.Receipt != tt.receipt || got.Status != Success || err != nil {
-			t.Errorf("STK with Item %s = %d %q %s, %v, want %d %q SUCCESS",
-				tt.item, got.Amount, got.Receipt, got.Status, err, tt.amount, tt.receipt)
-		}
+		t.Run(tt.value, func(t *testing.T) {
+			check(t, B2C, with(t, paidOut, `"23.11.2026 09:30:05"`, tt.value), disbursement(func(v *Verdict) { v.At, v.Warning = tt.want, tt.warning }))
+		})
 	}
+}
+
+// TestParameters has lists that are none, and keys that come twice, in both messages.
+func TestParameters(t *testing.T) {
+	tests := []struct {
+		name, list string // the names are STK's
+		amount     int64
+		receipt    string
+	}{
+		{"empty", `[]`, 0, ""},
+		{"null", `null`, 0, ""},
+		{"text", `"none"`, 0, ""},
+		{"one, without the list", `{"Name":"Amount","Value":7}`, 7, ""},
+		{"in another order", `[{"Name":"MpesaReceiptNumber","Value":"R1"},{"Name":"Amount","Value":7}]`, 7, "R1"},
+		{"the amount five times", `[{"Name":"Amount"},{"Name":"Amount","Value":null},{"Name":"Amount","Value":"x"},{"Name":"Amount","Value":7},{"Name":"Amount","Value":8}]`, 7, ""},
+		{"the receipt three times", `[{"Name":"MpesaReceiptNumber","Value":"?"},{"Name":"MpesaReceiptNumber","Value":"R1"},{"Name":"MpesaReceiptNumber","Value":"R2"}]`, 0, "R1"},
+		{"odd elements", `[null,7,"x",[],{},{"Name":7,"Value":9},{"Name":"Amount","Value":7,"Unit":"KES"}]`, 7, ""},
+		{"an unknown one that is an object", `[{"Name":"X","Value":{"a":[1]}},{"Name":"Amount","Value":7}]`, 7, ""},
+		{"the other message's word", `[{"Key":"Amount","Value":7}]`, 7, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			check(t, STK, []byte(`{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0,"CallbackMetadata":{"Item":`+tt.list+`}}}}`),
+				Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success, Amount: tt.amount, Receipt: tt.receipt})
+			list := strings.NewReplacer(`"Amount"`, `"TransactionAmount"`, `"MpesaReceiptNumber"`, `"TransactionReceipt"`, `"Name":`, `"Key":`).Replace(tt.list)
+			check(t, B2C, []byte(`{"Result":{"OriginatorConversationID":"o-1","ResultCode":0,"ResultParameters":{"ResultParameter":`+list+`}}}`),
+				Verdict{Kind: Disbursement, ID: "o-1", Status: Success, Amount: tt.amount, Receipt: tt.receipt})
+		})
+	}
+	t.Run("two lists", func(t *testing.T) { // nothing is left of the first one
+		check(t, STK, []byte(`{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0,"CallbackMetadata":{"Item":[{"Name":"Amount","Value":7}],"Item":[{"Name":"Amount"}]}}}}`),
+			Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success})
+	})
+	for _, around := range []string{`null`, `"none"`, `[{"Name":"Amount","Value":7}]`, `{}`, `7`} {
+		t.Run("no list in "+around, func(t *testing.T) {
+			check(t, STK, []byte(`{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0,"CallbackMetadata":`+around+`}}}`),
+				Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success})
+			check(t, B2C, []byte(`{"Result":{"OriginatorConversationID":"o-1","ResultCode":0,"ResultParameters":`+around+`}}`),
+				Verdict{Kind: Disbursement, ID: "o-1", Status: Success})
+		})
+	}
+	t.Run("nothing around it", func(t *testing.T) {
+		check(t, STK, []byte(`{"Body":{"stkCallback":{"CheckoutRequestID":"ws_CO_1","ResultCode":0}}}`), Verdict{Kind: Payment, ID: "ws_CO_1", Status: Success})
+		check(t, B2C, []byte(`{"Result":{"OriginatorConversationID":"o-1","ResultCode":0}}`), Verdict{Kind: Disbursement, ID: "o-1", Status: Success})
+	})
 }
 
 // TestTolerance breaks what is not identity: the verdict must stand.
@@ -348,16 +490,29 @@ func TestTolerance(t *testing.T) {
 		{`{"Body":`, `{"Meta":1,"Body":`},
 		{`"PhoneNumber","Value":254700000001`, `"PhoneNumber","Value":"2547*****001"`},
 		{`"PhoneNumber","Value":254700000001`, `"Balance"`},
+		{`"PhoneNumber","Value":254700000001`, `"Balance","Value":null`},
 		{`"CheckoutRequestID"`, `"MerchantRequestID":false,"CheckoutRequestID"`},
+		{`"CheckoutRequestID"`, `"MerchantRequestID":7,"CheckoutRequestID"`},
 	} {
-		got, err := STK(with(t, paid, change[0], change[1]))
-		if got.Status != Success || got.Amount != 1000 || got.Receipt != "UKN7X1Q9ZK" || err != nil {
-			t.Errorf("STK with %s = %+v, %v, want the payment all the same", change[1], got, err)
-		}
+		t.Run("STK/"+change[1], func(t *testing.T) { check(t, STK, with(t, paid, change[0], change[1]), payment(func(*Verdict) {})) })
 	}
-	got, err := STK(with(t, paid, `"CallbackMetadata":{"Item"`, `"CallbackMetadata":"none","Item":{"Item"`))
-	if got.Status != Success || got.Amount != 0 || err != nil {
-		t.Errorf("STK with CallbackMetadata as text = %+v, %v, want a SUCCESS without amount", got, err)
+	for _, change := range [][2]string{
+		{`"ResultDesc":"Done."`, `"ResultDesc":["Done."]`},
+		{`{"Result":{`, `{"Meta":1,"Result":{"Extra":[{}],`},
+		{`"ResultType":0`, `"ReferenceData":"none"`},
+		{`"ResultType":0`, `"ReferenceData":{"ReferenceItem":[{"Key":"x"}]}`},
+		{`"ResultType":0`, `"ResultType":2`},
+		{`"ResultType":0`, `"ResultType":null`},
+		{`"ResultType":0`, `"ResultType":"x"`},
+		{`"ResultType":0`, `"ResultType":1.5`},
+		{`"ResultType":0`, `"ResultType":true`},
+		{`"ResultType":0`, `"ResultType":"+1"`},
+		{`"ResultType":0`, `"ResultType":"01"`},
+		{`"ResultType":0,`, ``},
+	} {
+		t.Run("B2C/"+change[1], func(t *testing.T) {
+			check(t, B2C, with(t, paidOut, change[0], change[1]), disbursement(func(*Verdict) {}))
+		})
 	}
 }
 
@@ -373,11 +528,17 @@ func TestStrings(t *testing.T) {
 		`\"quoted\"`:     `"quoted"`,
 		"cut\xff\xc3off": "cut\uFFFD\uFFFDoff",
 		`lone \ud800`:    "lone \uFFFD",
+		`ws_CO_\u0000`:   "ws_CO_\x00",
 	} {
-		if v, err := STK(with(t, paid, "ws_CO_1", literal)); v.ID != want || err != nil {
-			t.Errorf("%q is read as %q, %v, want %q", literal, v.ID, err, want)
-		}
+		t.Run(literal, func(t *testing.T) {
+			check(t, STK, with(t, paid, "ws_CO_1", literal), payment(func(v *Verdict) { v.ID = want }))
+			check(t, B2C, with(t, paidOut, "o-1", literal), disbursement(func(v *Verdict) { v.ID = want }))
+		})
 	}
+	t.Run("an id that is a number", func(t *testing.T) {
+		check(t, STK, with(t, paid, `"ws_CO_1"`, `12082026143055000700000088`), payment(func(v *Verdict) { v.ID = "12082026143055000700000088" }))
+		check(t, B2C, with(t, paidOut, `"o-1"`, `4820193756`), disbursement(func(v *Verdict) { v.ID = "4820193756" }))
+	})
 }
 
 func TestErrors(t *testing.T) {
@@ -392,34 +553,59 @@ func TestErrors(t *testing.T) {
 		text  string
 	}{
 		{"empty", STK, ``, ErrSyntax, "not JSON at byte 0"},
+		{"a line break", B2CTimeout, "\n", ErrSyntax, "not JSON at byte 1"},
 		{"cut off", STK, paid[:100], ErrSyntax, "not JSON at byte 100"},
+		{"cut off, B2C", B2C, paidOut[:100], ErrSyntax, "not JSON at byte 100"},
 		{"a form", B2C, `Result=0`, ErrSyntax, "not JSON at byte 1"},
+		{"words", B2CTimeout, `timed out`, ErrSyntax, "not JSON at byte 2"},
 		{"two values", B2CTimeout, `{} {}`, ErrSyntax, "not JSON at byte 4"},
+		{"a byte order mark", STK, "\uFEFF" + paid, ErrSyntax, "not JSON at byte 1"},
 		{"an array", STK, `[]`, ErrMissing, noSTK},
+		{"an array, B2C", B2C, `[` + paidOut + `]`, ErrMissing, noB2C},
+		{"an array, timeout", B2CTimeout, `[]`, ErrMissing, noTimeout},
 		{"null", STK, `null`, ErrMissing, noSTK},
+		{"an empty object", STK, `{}`, ErrMissing, noSTK},
+		{"an empty object, B2C", B2C, `{}`, ErrMissing, noB2C},
+		{"an empty object, timeout", B2CTimeout, `{}`, ErrMissing, noTimeout},
 		{"text", B2C, `"Result"`, ErrMissing, noB2C},
+		{"no envelope", STK, `{"CheckoutRequestID":"ws_CO_1","ResultCode":0}`, ErrMissing, noSTK},
+		{"no envelope, B2C", B2C, `{"OriginatorConversationID":"o-1","ResultCode":0}`, ErrMissing, noB2C},
+		{"half an envelope", STK, `{"Body":{}}`, ErrMissing, noSTK},
+		{"an envelope of null", STK, `{"Body":null}`, ErrMissing, noSTK},
+		{"an envelope of null, B2C", B2C, `{"Result":null}`, ErrMissing, noB2C},
+		{"an envelope of text", B2CTimeout, `{"Result":"timed out"}`, ErrMissing, noTimeout},
+		{"a list of one", STK, `{"Body":{"stkCallback":[{"CheckoutRequestID":"ws_CO_1","ResultCode":0}]}}`, ErrMissing, noSTK},
+		{"a list of one, B2C", B2C, `{"Result":[{"OriginatorConversationID":"o-1","ResultCode":0}]}`, ErrMissing, noB2C},
 		{"a result on the STK route", STK, paidOut, ErrMissing, noSTK},
 		{"an STK callback on the B2C route", B2C, paid, ErrMissing, noB2C},
 		{"no id", STK, `{"Body":{"stkCallback":{"ResultCode":0}}}`, ErrMissing, noSTK},
 		{"empty id", STK, `{"Body":{"stkCallback":{"CheckoutRequestID":""}}}`, ErrMissing, noSTK},
+		{"empty id, B2C", B2C, `{"Result":{"OriginatorConversationID":"","ResultCode":0}}`, ErrMissing, noB2C},
+		{"empty id, timeout", B2CTimeout, `{"Result":{"OriginatorConversationID":""}}`, ErrMissing, noTimeout},
 		{"blank id", STK, `{"Body":{"stkCallback":{"CheckoutRequestID":" \t"}}}`, ErrMissing, noSTK},
+		{"id of null", STK, `{"Body":{"stkCallback":{"CheckoutRequestID":null}}}`, ErrMissing, noSTK},
+		{"id of null, B2C", B2C, `{"Result":{"OriginatorConversationID":null,"ResultCode":0}}`, ErrMissing, noB2C},
 		{"id of another type", STK, `{"Body":{"stkCallback":{"CheckoutRequestID":["ws_CO_1"]}}}`, ErrMissing, noSTK},
+		{"id that is an object", STK, `{"Body":{"stkCallback":{"CheckoutRequestID":{"id":"ws_CO_1"}}}}`, ErrMissing, noSTK},
 		{"ConversationID alone", B2C, `{"Result":{"ConversationID":"AG_1","ResultCode":0}}`, ErrMissing, noB2C},
+		{"neither id", B2C, `{"Result":{"ResultCode":0}}`, ErrMissing, noB2C},
 		{"no ids", B2CTimeout, `{"Result":{"ResultCode":1}}`, ErrMissing, noTimeout},
 		{"not final", B2C, string(with(t, paidOut, `"ResultType":0`, `"ResultType":1`)), ErrNotFinal, "Result.ResultType 1: not final"},
 		{"not final, as text", B2C, string(with(t, paidOut, `"ResultType":0`, `"ResultType":"1"`)), ErrNotFinal, "Result.ResultType 1: not final"},
 	}
 	for _, tt := range tests {
-		got, err := tt.parse([]byte(tt.body))
-		if got != (Verdict{}) || !errors.Is(err, tt.want) || err.Error() != tt.text {
-			t.Errorf("%s: got %+v, %v, want the zero Verdict, %s", tt.name, got, err, tt.text)
-		}
-	}
-	for _, resultType := range []string{`2`, `null`, `"x"`, `1.5`, `true`, `"+1"`, `"01"`} {
-		got, err := B2C(with(t, paidOut, `"ResultType":0`, `"ResultType":`+resultType))
-		if got.Status != Success || err != nil {
-			t.Errorf("B2C with ResultType %s = %s, %v, want SUCCESS", resultType, got.Status, err)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.parse([]byte(tt.body))
+			if got != (Verdict{}) {
+				t.Errorf("got %+v beside an error", got)
+			}
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("error %v, want one that wraps %v", err, tt.want)
+			}
+			if err.Error() != tt.text {
+				t.Errorf("error %q, want %q", err, tt.text)
+			}
+		})
 	}
 }
 
@@ -438,29 +624,40 @@ func TestSplit(t *testing.T) {
 		{"", "", ""},
 	}
 	for _, tt := range tests {
-		value, rest := Split([]byte(tt.body))
-		if string(value) != tt.value || string(rest) != tt.rest {
-			t.Errorf("Split(%q) = %q, %q, want %q, %q", tt.body, value, rest, tt.value, tt.rest)
-		}
+		t.Run(tt.body, func(t *testing.T) {
+			value, rest := Split([]byte(tt.body))
+			if string(value) != tt.value || string(rest) != tt.rest {
+				t.Errorf("Split = %q, %q, want %q, %q", value, rest, tt.value, tt.rest)
+			}
+		})
 	}
 }
 
-// TestB2CTimeout: whatever the body says, the outcome is unknown.
+// TestB2CTimeout: whatever the body says, the outcome is unknown. The ids may stand in
+// the envelope or beside it.
 func TestB2CTimeout(t *testing.T) {
-	want := Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Timeout, Code: 1, Reason: "Timed out."}
-	for _, body := range []string{
-		`{"Result":{"ResultType":1,"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}}`,
-		`{"ResultType":1,"ResultCode":"1","ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}`,
-		`{"Result":{},"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}`,
-		`{"Result":{"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"},"OriginatorConversationID":"o-2"}`,
-	} {
-		if got, err := B2CTimeout([]byte(body)); got != want || err != nil {
-			t.Errorf("B2CTimeout(%s) = %+v, %v, want %+v", body, got, err, want)
-		}
+	verdict := func(change func(*Verdict)) Verdict {
+		v := Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Timeout, Code: 1, Reason: "Timed out."}
+		change(&v)
+		return v
 	}
-	got, err := B2CTimeout([]byte(paidOut))
-	want = Verdict{Kind: Disbursement, ID: "o-1", Conversation: "AG_1", Status: Timeout, Reason: "Done."}
-	if got != want || err != nil {
-		t.Errorf("B2CTimeout of a paid result = %+v, %v, want %+v", got, err, want)
+	for name, tt := range map[string]struct {
+		body string
+		want Verdict
+	}{
+		"an envelope":            {`{"Result":{"ResultType":1,"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}}`, verdict(func(*Verdict) {})},
+		"flat":                   {`{"ResultType":1,"ResultCode":"1","ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1","X":[1]}`, verdict(func(*Verdict) {})},
+		"an empty envelope":      {`{"Result":{},"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}`, verdict(func(*Verdict) {})},
+		"an envelope of null":    {`{"Result":null,"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}`, verdict(func(*Verdict) {})},
+		"ids at both levels":     {`{"Result":{"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":"o-1","ConversationID":"AG_1"},"OriginatorConversationID":"o-2"}`, verdict(func(*Verdict) {})},
+		"an id that is a number": {`{"ResultCode":1,"ResultDesc":"Timed out.","OriginatorConversationID":4820193799,"ConversationID":"AG_1"}`, verdict(func(v *Verdict) { v.ID = "4820193799" })},
+		"ids alone":              {`{"OriginatorConversationID":"o-1","ConversationID":"AG_1"}`, verdict(func(v *Verdict) { v.Code, v.Reason = NoCode, "" })},
+		"one id alone":           {`{"OriginatorConversationID":"o-1"}`, verdict(func(v *Verdict) { v.Code, v.Reason, v.Conversation = NoCode, "", "" })},
+		"a code of null":         {`{"Result":{"ResultCode":null,"OriginatorConversationID":"o-1","ConversationID":"AG_1"}}`, verdict(func(v *Verdict) { v.Code, v.Reason = NoCode, "" })},
+		"a code that is a word":  {`{"Result":{"ResultCode":"SFC_IC0003","ResultDesc":"No such operator.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}}`, verdict(func(v *Verdict) { v.Code, v.Reason = NoCode, "SFC_IC0003: No such operator." })},
+		"a failure":              {`{"Result":{"ResultCode":2001,"ResultDesc":"Wrong initiator.","OriginatorConversationID":"o-1","ConversationID":"AG_1"}}`, verdict(func(v *Verdict) { v.Code, v.Reason = 2001, "Wrong initiator." })},
+		"paid":                   {paidOut, verdict(func(v *Verdict) { v.Code, v.Reason = 0, "Done." })},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, B2CTimeout, []byte(tt.body), tt.want) })
 	}
 }

@@ -73,6 +73,19 @@ func TestDocumentID(t *testing.T) {
 	}
 }
 
+// TestLongIDs: two ids that their attribute cuts to the same text are two documents.
+func TestLongIDs(t *testing.T) {
+	const begin = "payroll-2026-11-nairobi-west-batch-0" // 36 characters
+	a := New(parse.Verdict{Kind: parse.Disbursement, ID: begin + "1"}, "", settled)
+	b := New(parse.Verdict{Kind: parse.Disbursement, ID: begin + "2"}, "", settled)
+	if a.DocumentID == b.DocumentID {
+		t.Errorf("both have the document id %s", a.DocumentID)
+	}
+	if a.transactionText() != begin || b.transactionText() != begin {
+		t.Errorf("their attributes have %q and %q, want %q", a.transactionText(), b.transactionText(), begin)
+	}
+}
+
 // TestHashID: documents of an earlier version must be found again.
 func TestHashID(t *testing.T) {
 	if got, want := hashID("ws_CO_DMZ_250600506_23022026144745852"), "0fface556effea097466123e6c790bbbaa9b"; got != want {

@@ -222,9 +222,11 @@ func TestEmptyID(t *testing.T) {
 		{"PATCH", "/documents/"},
 		{"PUT", "/documents//"},
 		{"DELETE", "/documents"},
+		{"DELETE", "/documents/0"}, // which is empty to PHP, on 1.9.0 and before
 	} {
-		t.Run(test.method, func(t *testing.T) {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
 			a := newAppwrite(t)
+			a.Version = "1.9.0"
 			seed(t, a, "x", minimal)
 			a.Reset()
 			if status, got := serve(t, a, newRequest(test.method, test.path, `{"data":{"status":"GONE"}}`)); status != 500 {
@@ -318,7 +320,7 @@ func TestList(t *testing.T) {
 		})
 	}
 	for _, attribute := range []string{"$id", "status"} {
-		for _, value := range []string{`null`, `["d1"]`, `{"d1":1}`} {
+		for _, value := range []string{`null`, `["d1"]`, `{"d1":1}`, `"` + strings.Repeat("d", 4096) + `"`} {
 			r := newRequest("GET", "/documents", "")
 			query := fmt.Sprintf(`{"method":"equal","attribute":%q,"values":[%s]}`, attribute, value)
 			r.URL.RawQuery = url.Values{"queries[]": {query}}.Encode()
@@ -684,6 +686,53 @@ func TestDisabledCollection(t *testing.T) {
 			}
 			if status, body := serve(t, a, newRequest(test.method, test.path, test.body)); status != test.status {
 				t.Errorf("by a key = %d %v; want %d", status, body, test.status)
+			}
+		})
+	}
+}
+
+// TestDisabledDatabase: so it is with a whole database.
+func TestDisabledDatabase(t *testing.T) {
+	a := newAppwrite(t)
+	a.Databases["daraja"].Enabled = false
+	seed(t, a, "x", minimal)
+	if status, body := serve(t, a, as("ada-secret", newRequest("GET", "/documents/x", ""))); status != 404 || body["type"] != "database_not_found" {
+		t.Errorf("GET by a user = %d %v; want database_not_found", status, body)
+	}
+	if status, body := serve(t, a, newRequest("GET", "/documents/x", "")); status != 200 {
+		t.Errorf("GET by a key = %d %v; want 200", status, body)
+	}
+}
+
+// TestDatabaseDown: documents fail, and so does the queue on every version that was
+// seen. Who asks is still found out first, and the version needs no database.
+func TestDatabaseDown(t *testing.T) {
+	queued := scheduled(time.Date(2099, 12, 31, 23, 59, 0, 0, time.UTC), "/")
+	for _, test := range []struct {
+		name, version, path, key, body string
+		status                         int
+	}{
+		{"document", "1.9.6", "/databases/daraja/collections/payments/documents", "standard_all", `{"documentId":"x","data":` + minimal + `}`, 500},
+		{"document without a scope", "1.9.6", "/databases/daraja/collections/payments/documents", "standard_read", `{}`, 401},
+		{"queue", "1.8.1", "/functions/daraja/executions", "standard_queue", queued, 500},
+		{"queue", "1.9.6", "/functions/daraja/executions", "standard_queue", queued, 500},
+		{"queue of a newer one", "1.9.7", "/functions/daraja/executions", "standard_queue", queued, 202},
+		{"version", "1.9.6", "/health/version", "", "", 200},
+	} {
+		t.Run(test.name+" "+test.version, func(t *testing.T) {
+			a := newAppwrite(t)
+			a.Version = test.version
+			a.AddKey("standard_queue", "execution.write")
+			a.SetDatabaseDown(true)
+			method := "POST"
+			if test.body == "" {
+				method = "GET"
+			}
+			r := newRequest(method, "", test.body)
+			r.URL.Path = "/v1" + test.path
+			r.Header.Set("X-Appwrite-Key", test.key)
+			if status, body := serve(t, a, r); status != test.status {
+				t.Errorf("%d %v, want %d", status, body, test.status)
 			}
 		})
 	}

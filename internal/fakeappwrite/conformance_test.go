@@ -306,6 +306,7 @@ var conformance = []conformanceRow{
 	{name: "empty data", method: "POST", path: "/documents", body: created(`{}`), status: 400, kind: noData},
 	{name: "data a number", method: "POST", path: "/documents", body: created(`5`), status: 400, kind: argument},
 	{name: "data and documents", method: "POST", path: "/documents", body: `{"documentId":"{id}","data":` + minimal + `,"documents":[{"$id":"x"}]}`, status: 400, kind: "general_bad_request"},
+	{name: "data for a transaction", local: true, method: "POST", path: "/documents", body: `{"documentId":"{id}","transactionId":"x","data":` + minimal + `}`, status: 400, kind: "general_bad_request"},
 
 	// Structure.
 	{name: "required absent", method: "POST", path: "/documents", body: created(`{"status":"x","settledAt":"y"}`), status: 400, kind: invalid},
@@ -386,6 +387,7 @@ var conformance = []conformanceRow{
 	// Lists.
 	{name: "list", method: "GET", path: "/documents", status: 200},
 	{name: "list with queries", seed: minimal, method: "GET", path: withQueries(own, `{"method":"limit","values":[1]}`), status: 200, want: map[string]any{"total": 1.0}},
+	{name: "list with total", local: true, method: "GET", path: "/documents?total=false", status: 400, kind: argument},
 	{name: "list of several ids", seed: minimal, method: "GET", path: withQueries(`{"method":"equal","attribute":"$id","values":["nope","{id}"]}`), status: 200, want: map[string]any{"total": 1.0}},
 	{name: "list less than", seed: paid, method: "GET", path: withQueries(own, `{"method":"lessThan","attribute":"amount","values":[2]}`), status: 200, want: map[string]any{"total": 1.0}},
 	{name: "list less than leaves out its equal", seed: paid, method: "GET", path: withQueries(own, `{"method":"lessThan","attribute":"amount","values":[1]}`), status: 200, want: map[string]any{"total": 0.0}},

@@ -121,6 +121,26 @@ func TestRunUntil(t *testing.T) {
 	}
 }
 
+// TestRestart: on 1.8.1 the scheduler loses what is due within a minute.
+func TestRestart(t *testing.T) {
+	for version, want := range map[string]int{"1.8.1": 1, "1.9.0": 0, "1.9.6": 0} {
+		t.Run(version, func(t *testing.T) {
+			a := newAppwrite(t)
+			a.AddKey("standard_all", "execution.write")
+			clock := newQueueClock()
+			a.Version, a.Now = version, clock.Now
+			start := clock.Now().Truncate(time.Minute)
+			for _, minutes := range []time.Duration{2, 3} {
+				queueing(t, a, scheduled(start.Add(minutes*time.Minute), "/"))
+			}
+			clock.MoveTo(start.Add(time.Minute + time.Second))
+			if lost := a.Restart(); lost != want || len(a.Waiting()) != 2-want {
+				t.Errorf("Restart = %d and %d wait, want %d lost of 2", lost, len(a.Waiting()), want)
+			}
+		})
+	}
+}
+
 // TestRunsTwice: on 1.9.6 what shares its minute may run once more.
 func TestRunsTwice(t *testing.T) {
 	for version, want := range map[string]string{"1.9.0": "/a /b /c", "1.9.6": "/a /b /b /c /c"} {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
 )
@@ -281,7 +282,7 @@ func TestConsoleList(t *testing.T) {
 	}
 	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23"}`)
 	c.Domain = "functions.localhost"
-	for _, domain := range []string{"pay.example.com", "functions.localhost", "a.f.functions.localhost", ".functions.localhost", "f.functions.localhost/", ""} {
+	for _, domain := range []string{"pay.example.com", "pay", "functions.localhost", "a.f.functions.localhost", ".functions.localhost", "f.functions.localhost/", ""} {
 		if status, body := c.call("POST", "/v1/proxy/rules/function", `{"domain":"`+domain+`","functionId":"f"}`); status != 400 || body["type"] != "general_argument_invalid" {
 			t.Errorf("a rule for %q: %d %v", domain, status, body)
 		}
@@ -354,11 +355,21 @@ func TestConsoleFunction(t *testing.T) {
 			}
 		})
 	}
+	later := time.Now()
+	c.Now = func() time.Time { return later }
 	v := c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1"}`)
 	if v["value"] != "" || v["secret"] != true {
 		t.Errorf("a secret variable: %v", v)
 	}
 	id := v["$id"].(string)
+	for _, version := range []string{"1.9.0", "1.9.6"} {
+		c.Version = version
+		later = later.Add(time.Second)
+		changed := c.ok("PUT", "/v1/functions/f/variables/"+id, `{"key":"A","value":"2"}`)
+		if isOld := changed["$updatedAt"] == v["$updatedAt"]; isOld != (version == "1.9.0") {
+			t.Errorf("%s answers that the variable was changed at %v", version, changed["$updatedAt"])
+		}
+	}
 	if status, body := c.call("PUT", "/v1/functions/f/variables/"+id, `{"key":"A","secret":false}`); status != 400 {
 		t.Errorf("making a secret public: %d %v", status, body)
 	}
@@ -446,7 +457,7 @@ func TestOrderOfBuilds(t *testing.T) {
 // TestVariables: the active deployment has them as they were when it became active.
 func TestVariables(t *testing.T) {
 	c := newConsole(t)
-	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go","execute":["guests"],"scopes":["documents.read"]}`)
+	c.ok("POST", "/v1/functions", `{"functionId":"f","name":"f","runtime":"go-1.23","entrypoint":"main.go","execute":["guests"],"scopes":["functions.read"]}`)
 	v := c.ok("POST", "/v1/functions/f/variables", `{"key":"A","value":"1","secret":true}`)["$id"].(string)
 	first := c.upload(archive(t, goodSource))
 	has := func(want string) {
@@ -458,11 +469,11 @@ func TestVariables(t *testing.T) {
 		if got := admission.Environment["A"]; got != want {
 			t.Errorf("A = %q, want %q", got, want)
 		}
-		r := httptest.NewRequest("GET", "/v1/databases/d/collections/c/documents", nil)
+		r := httptest.NewRequest("GET", "/v1/functions", nil)
 		r.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 		r.Header.Set("X-Appwrite-Key", admission.Key)
 		w := httptest.NewRecorder()
-		if c.ServeHTTP(w, r); w.Code != 404 { // but not 401
+		if c.ServeHTTP(w, r); w.Code != 200 {
 			t.Errorf("with the function's key: %d %s", w.Code, w.Body)
 		}
 	}

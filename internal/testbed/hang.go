@@ -13,16 +13,29 @@ import (
 // server that hangs says so, and the call on its connection ends at once, as it would
 // after its time. So nothing waits, and a slow machine fails no test.
 
-// hangUps has what ends the call that is under way on a connection, by the addresses of
-// both its ends.
-var hangUps sync.Map
+// calls has the *call that is under way on a connection, by the addresses of both its
+// ends.
+var calls sync.Map
+
+type call struct{ end context.CancelCauseFunc }
 
 // UntilHung takes the place of [context.WithTimeout] around one call. Its context ends
 // with [context.DeadlineExceeded] when the server hangs.
 func UntilHung(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	onConnection := func(c httptrace.GotConnInfo) { hangUps.Store(ends(c.Conn.LocalAddr(), c.Conn.RemoteAddr()), cancel) }
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: onConnection}), func() { cancel(context.Canceled) }
+	c := &call{cancel}
+	var connections []string // more than one if net/http tries again by itself
+	gotConnection := func(info httptrace.GotConnInfo) {
+		connection := ends(info.Conn.LocalAddr(), info.Conn.RemoteAddr())
+		connections = append(connections, connection)
+		calls.Store(connection, c)
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: gotConnection}), func() {
+		cancel(context.Canceled)
+		for _, connection := range connections {
+			calls.CompareAndDelete(connection, c)
+		}
+	}
 }
 
 // Hang is a server that never answers.
@@ -36,8 +49,8 @@ func Hang(_ http.ResponseWriter, r *http.Request) {
 func HangUp(c net.Conn) { hangUp(ends(c.RemoteAddr(), c.LocalAddr())) }
 
 func hangUp(connection string) {
-	if cancel, found := hangUps.Load(connection); found {
-		cancel.(context.CancelCauseFunc)(context.DeadlineExceeded)
+	if c, found := calls.Load(connection); found {
+		c.(*call).end(context.DeadlineExceeded)
 	}
 }
 

@@ -105,6 +105,26 @@ type attribute struct {
 	Max      json.Number `json:"max"`
 }
 
+// startedOnly are the attributes that the documents of started payments and payouts
+// have, and those of callbacks alone have not.
+var startedOnly = []string{"userId", "reference", "requestedAmount", "requestKey", "phoneKey", "nextCheckAt"}
+
+func isStartedOnly(key string) bool { return slices.Contains(startedOnly, key) }
+
+// ofCallbacks are the attributes without which a callback's document is refused: its
+// own, and of the others those that are required here, which it does not have.
+func (p *project) ofCallbacks(k kind, found []attribute) []attribute {
+	return slices.DeleteFunc(slices.Clone(p.attributes[k.name]), func(n attribute) bool {
+		required := slices.ContainsFunc(found, func(f attribute) bool { return f.Key == n.Key && f.Required })
+		return isStartedOnly(n.Key) && !required
+	})
+}
+
+// ofStarted are those that a started document has beside them.
+func (p *project) ofStarted(k kind) []attribute {
+	return slices.DeleteFunc(slices.Clone(p.attributes[k.name]), func(n attribute) bool { return !isStartedOnly(n.Key) })
+}
+
 // attributesProblem compares what there is with what there must be. fixable are
 // those that are merely missing, or of which a field can be changed with no loss.
 func attributesProblem(found, needed []attribute) (problems []string, fixable bool) {
@@ -133,12 +153,18 @@ func attributesProblem(found, needed []attribute) (problems []string, fixable bo
 			problems = append(problems, fmt.Sprintf("%s is bounded from %s to %s", n.Key, f.Min, f.Max))
 		}
 	}
+	return problems, fixable
+}
+
+// unknownRequired names the attributes that no document of this function has, and
+// that are required.
+func unknownRequired(found, known []attribute) (problems []string) {
 	for _, f := range found {
-		if f.Required && !slices.ContainsFunc(needed, func(n attribute) bool { return n.Key == f.Key }) {
-			unfixable("%s is required, and this function does not know it", f.Key)
+		if f.Required && !slices.ContainsFunc(known, func(n attribute) bool { return n.Key == f.Key }) {
+			problems = append(problems, f.Key+" is required, and this function does not know it")
 		}
 	}
-	return problems, fixable
+	return problems
 }
 
 func number(n json.Number) int64 {
@@ -158,19 +184,31 @@ func checkAttributes(k kind) func(context.Context, *project) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		problems, fixable := attributesProblem(found, p.attributes[k.name])
+		needed := p.ofCallbacks(k, found)
+		problems, fixable := attributesProblem(found, needed)
+		if unknown := unknownRequired(found, p.attributes[k.name]); len(unknown) > 0 {
+			problems, fixable = append(problems, unknown...), false
+		}
 		if len(problems) == 0 {
-			return fmt.Sprintf("%d", len(p.attributes[k.name])), nil
+			return fmt.Sprintf("%d", len(needed)), nil
 		}
 		if len(found) == 0 {
-			problems = []string{fmt.Sprintf("none of its %d attributes is there", len(p.attributes[k.name]))}
+			problems = []string{fmt.Sprintf("none of its %d attributes is there", len(needed))}
 		}
 		what := fmt.Sprintf("%s: Appwrite refuses documents of %s", strings.Join(problems, "; "), k.id(p.target))
 		if !fixable {
-			what += "; to change that column loses what is in it, so a person must decide"
+			what += personDecides
 		}
-		return "", wrong(what, "Console → Databases → "+p.target.DatabaseID+" → "+k.id(p.target)+" → Attributes")
+		return "", wrong(what, p.collectionInConsole(k, "Attributes"))
 	}
+}
+
+// personDecides ends what is said of an attribute that cannot be mended.
+const personDecides = "; to change that column loses what is in it, so a person must decide"
+
+// collectionInConsole names a place of a collection in Appwrite's console.
+func (p *project) collectionInConsole(k kind, place string) string {
+	return "Console → Databases → " + p.target.DatabaseID + " → " + k.id(p.target) + " → " + place
 }
 
 func fixAttributes(k kind) func(context.Context, *project) error {
@@ -179,29 +217,37 @@ func fixAttributes(k kind) func(context.Context, *project) error {
 		if err != nil {
 			return err
 		}
-		if _, fixable := attributesProblem(found, p.attributes[k.name]); !fixable {
-			return nil // the second look says so
-		}
-		for _, n := range p.attributes[k.name] {
-			if err := p.fixAttribute(ctx, k, n, found); err != nil {
-				return fmt.Errorf("%s: %w", n.Key, err)
-			}
-		}
-		return p.wait(ctx, "its attributes", func() (bool, error) {
-			found, err := p.remoteAttributes(ctx, k)
-			return !slices.ContainsFunc(found, func(f attribute) bool { return f.Status == "processing" }), err
-		})
+		return p.addAttributes(ctx, k, found, p.ofCallbacks(k, found))
 	}
 }
 
-// mendAttribute makes one that is missing, or changes what can be changed with the
+// addAttributes makes those that are missing, also in a collection that is in use, and
+// waits until they can be used. If one of them cannot be mended it leaves all as they
+// are: the second look says so.
+func (p *project) addAttributes(ctx context.Context, k kind, found, needed []attribute) error {
+	if problems, fixable := attributesProblem(found, needed); len(problems) == 0 || !fixable {
+		return nil
+	}
+	for _, n := range needed {
+		if err := p.fixAttribute(ctx, k, n, found); err != nil {
+			return fmt.Errorf("%s: %w", n.Key, err)
+		}
+	}
+	return p.wait(ctx, "its attributes", func() (bool, error) {
+		found, err := p.remoteAttributes(ctx, k)
+		return !slices.ContainsFunc(found, func(f attribute) bool { return f.Status == "processing" }), err
+	})
+}
+
+// fixAttribute makes one that is missing, or changes what can be changed with the
 // column's data in place.
 func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found []attribute) error {
 	path := p.collectionPath(k) + "/attributes/" + n.Type
 	body := map[string]any{"key": n.Key, "required": n.Required, "default": nil}
-	if n.Type == "string" {
+	switch n.Type {
+	case "string":
 		body["size"] = n.Size
-	} else {
+	case "integer":
 		body["min"], body["max"] = n.Min, n.Max
 	}
 	i := slices.IndexFunc(found, func(f attribute) bool { return f.Key == n.Key })

@@ -21,6 +21,13 @@ type check struct {
 	// fix makes it right. Without it, only a person can.
 	fix func(context.Context, *project) error
 
+	// when reports whether there is anything to look at. Without it there always is.
+	when func(*project) bool
+
+	// unused reports whether nothing needs the subject so far. It is made all the
+	// same, and what is wrong with it is a remark. Without it, something does.
+	unused func(*project) bool
+
 	// essential is a check without whose subject nothing else can be seen.
 	essential bool
 
@@ -56,15 +63,30 @@ var checks = []check{
 	{name: "database", look: checkDatabase, fix: fixDatabase},
 	{name: "collection of payments", look: checkCollection(payments), fix: fixCollection(payments), needs: []string{"database"}},
 	{name: "attributes of payments", look: checkAttributes(payments), fix: fixAttributes(payments), needs: []string{"collection of payments"}},
+	{name: "started payments", look: checkStarted(payments), fix: fixStarted(payments), needs: []string{"attributes of payments"}, unused: startsNone},
 	{name: "collection of disbursements", look: checkCollection(disbursements), fix: fixCollection(disbursements), needs: []string{"database"}},
 	{name: "attributes of disbursements", look: checkAttributes(disbursements), fix: fixAttributes(disbursements), needs: []string{"collection of disbursements"}},
+	{name: "started payouts", look: checkStarted(disbursements), fix: fixStarted(disbursements), needs: []string{"attributes of disbursements"}, unused: always},
 	{name: "function", look: checkFunction, fix: fixFunction},
-	{name: "variables", look: checkVariables, fix: fixVariables, needs: []string{"function"}},
 	{name: "domain", look: checkDomain, fix: fixDomain, needs: []string{"function"}},
+	{name: "variables", look: checkVariables, fix: fixVariables, needs: []string{"function"}},
 	{name: "code", look: checkCode, fix: deployCode, needs: []string{"function"}},
 	{name: "health", look: checkHealth, needs: []string{everything}},
 	{name: "self-test", look: selfTest, needs: []string{everything}},
+	{name: "starting payments", look: checkStarting, needs: []string{"variables"}, when: startsSome},
+	{name: "signed callbacks", look: checkSigned, needs: []string{everything}, when: startsSome},
 }
+
+// startsSome reports whether the function is set up to start payments, and startsNone
+// whether it is not.
+func startsSome(p *project) bool { return p.startsPayments }
+func startsNone(p *project) bool { return !p.startsPayments }
+
+// always is for what this version of the function does not do yet.
+func always(*project) bool { return true }
+
+// notNeeded begins what is said of a problem with something unused.
+const notNeeded = "not needed so far: "
 
 // result is one line of the report.
 type result struct {
@@ -109,18 +131,26 @@ var errWrong = errors.New("not everything is right")
 func (p *project) diagnose(ctx context.Context, r report) error {
 	var wrong, unseen []string
 	for _, c := range checks {
+		if c.when != nil && !c.when(p) {
+			continue
+		}
 		if missing := c.blockedBy(wrong, unseen); missing != "" {
 			unseen = append(unseen, c.name)
 			r.print(result{Check: c.name, Result: "skipped", Found: "cannot be seen before this is mended: " + missing})
 			continue
 		}
 		found, err := c.look(ctx, p)
+		var pr *problem
+		if errors.As(err, &pr) {
+			if c.unused != nil && c.unused(p) {
+				found, err = notNeeded+pr.what, nil
+			}
+		}
 		if err == nil {
 			r.print(result{Check: c.name, Result: "ok", Found: found})
 			continue
 		}
 		wrong = append(wrong, c.name)
-		var pr *problem
 		if isType(err, "general_unauthorized_scope") {
 			unseen = append(unseen, c.name)
 			r.print(result{Check: c.name, Result: "skipped", Found: "the API key lacks the scope to look at it"})
@@ -171,6 +201,9 @@ func (c check) advice(pr *problem) string {
 // first thing that stays wrong.
 func (p *project) deploy(ctx context.Context, r report) error {
 	for _, c := range checks {
+		if c.when != nil && !c.when(p) {
+			continue
+		}
 		found, err := c.look(ctx, p)
 		var pr *problem
 		switch {
@@ -183,16 +216,25 @@ func (p *project) deploy(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
 			return errWrong
 		}
+		unused := c.unused != nil && c.unused(p)
 		if err := c.fix(ctx, p); err != nil {
+			if unused && ctx.Err() == nil && !isTransient(err) {
+				r.print(result{Check: c.name, Result: "ok", Found: notNeeded + pr.what + " (" + err.Error() + ")"})
+				continue
+			}
 			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
 			return fmt.Errorf("%s could not be mended: %w", c.name, err)
 		}
 		found, err = c.look(ctx, p)
-		if err != nil {
-			var still *problem
-			if !errors.As(err, &still) {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
+		var still *problem
+		switch {
+		case err == nil:
+		case !errors.As(err, &still):
+			return fmt.Errorf("%s: %w", c.name, err)
+		case unused:
+			r.print(result{Check: c.name, Result: "ok", Found: notNeeded + still.what})
+			continue
+		default:
 			r.print(result{Check: c.name, Result: "wrong", Found: still.what, Mend: still.console})
 			return errWrong
 		}

@@ -17,9 +17,11 @@ import (
 	"openruntimes/handler/handler"
 )
 
-const usage = `Usage: go run ./scripts/deploy [-check | -replay [-]] [-json]
+const usage = `Usage: go run ./scripts/deploy [-secrets | -check | -replay [-]] [-json]
 
   (nothing)    look at everything, mend what is wrong, deploy the code, look again
+  -secrets     likewise, and set anew the secret variables that are given: nobody can
+               read whether the function has them
   -check       change nothing, and name everything that is wrong
   -replay      settle the UNSETTLED lines of the function's execution log
   -replay -    settle those on standard input, however a log viewer exported them
@@ -38,7 +40,8 @@ Settings come from the environment, else from the file .env:
   APPWRITE_TEST_USER, APPWRITE_TEST_SESSION
                              a user and a session of theirs, with which the self-test reads
   APPWRITE_CLI               an Appwrite CLI to use instead of npx appwrite-cli@` + cliVersion + `
-  DARAJA_…                   the function's own variables, as in the README
+  DARAJA_…                   the function's own variables, as in the README; if one that
+                             starts payments is given, a signing key is made
 `
 
 func main() {
@@ -53,6 +56,7 @@ func run(ctx context.Context, arguments []string, getenv func(string) string, st
 	flags := flag.NewFlagSet("deploy", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	check := flags.Bool("check", false, "")
+	secrets := flags.Bool("secrets", false, "")
 	replay := flags.Bool("replay", false, "")
 	asJSON := flags.Bool("json", false, "")
 	err := flags.Parse(arguments)
@@ -67,7 +71,7 @@ func run(ctx context.Context, arguments []string, getenv func(string) string, st
 	case err != nil:
 		fmt.Fprintf(stderr, "deploy: %v\n\n%s", err, usage)
 		return 2
-	case flags.NArg() > 0 || *check && *replay:
+	case flags.NArg() > 0 || *check && *replay || *secrets && (*check || *replay):
 		fmt.Fprintf(stderr, "deploy: these do not go together: %s\n\n%s", strings.Join(arguments, " "), usage)
 		return 2
 	}
@@ -80,7 +84,7 @@ func run(ctx context.Context, arguments []string, getenv func(string) string, st
 	case *replay:
 		err = s.replayFrom(ctx, r, nil)
 	default:
-		s.dryRun = *check
+		s.dryRun, s.anew = *check, *secrets
 		err = s.deploy(ctx, r, stderr)
 	}
 	switch {

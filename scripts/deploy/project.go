@@ -9,6 +9,9 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"openruntimes/handler/daraja"
+	"openruntimes/handler/handler"
 )
 
 // project is what the command looks at and mends: one function with its database
@@ -28,10 +31,20 @@ type project struct {
 	wanted     function
 	variables  []variable
 	attributes map[string][]attribute // by the collection's name
+	indexes    map[string][]index     // likewise
 
 	// What was found out on the way.
-	domain string
-	prefix string // "/SECRET", if there is one
+	version []int // the server's
+	domain  string
+	prefix  string // "/SECRET", if there is one
+
+	// Of the function's variables: those that this run has made itself, those that it
+	// has set, and the values as far as they are known.
+	made  map[string]string
+	set   map[string]bool
+	known map[string]string
+
+	safaricom *daraja.Client // see safaricomClient
 
 	// secretUnknown says that the function has a callback secret which cannot be
 	// read back and was not given.
@@ -53,23 +66,32 @@ func newProject(s settings, progress io.Writer) (*project, error) {
 		Collections []struct {
 			Name       string
 			Attributes []attribute
+			Indexes    []index
 		}
 	}
 	if err := json.Unmarshal(content, &file); err != nil {
 		return nil, fmt.Errorf("appwrite.json: %w", err)
 	}
 	p := &project{settings: s, progress: progress, pause: 3 * time.Second, push: pushWithCLI,
-		deployed: sync.OnceValues(deployed), attributes: map[string][]attribute{}}
+		deployed: sync.OnceValues(deployed), attributes: map[string][]attribute{}, indexes: map[string][]index{},
+		made: map[string]string{}, set: map[string]bool{}}
 	for _, f := range file.Functions {
 		if f.ID == functionID {
 			p.wanted, p.variables = f.function, f.Vars
+		}
+	}
+	for _, v := range handler.Variables() {
+		for i := range p.variables {
+			if p.variables[i].Key == v.Name {
+				p.variables[i].Secret = v.Secret
+			}
 		}
 	}
 	if p.wanted.Runtime == "" {
 		return nil, fmt.Errorf("appwrite.json has no function %s", functionID)
 	}
 	for _, c := range file.Collections {
-		p.attributes[c.Name] = c.Attributes
+		p.attributes[c.Name], p.indexes[c.Name] = c.Attributes, c.Indexes
 	}
 	return p, nil
 }

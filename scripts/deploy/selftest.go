@@ -38,16 +38,26 @@ func checkHealth(ctx context.Context, p *project) (string, error) {
 // isFunction reports whether the domain leads to this function, whatever the secret.
 func (p *project) isFunction(ctx context.Context) bool {
 	_, body, err := p.ask(ctx, http.MethodGet, "/health", "")
+	return err == nil && saysVersion(body)
+}
+
+// saysVersion reports whether an answer to /health is this function's.
+func saysVersion(body []byte) bool {
 	var health struct{ Version string }
-	return err == nil && json.Unmarshal(body, &health) == nil && health.Version != ""
+	return json.Unmarshal(body, &health) == nil && health.Version != ""
 }
 
 // ask sends a request to the function's domain.
 func (p *project) ask(ctx context.Context, method, path, body string) (int, []byte, error) {
+	return ask(ctx, method, p.url(path), body)
+}
+
+// ask sends a request to an address of the function's. Its errors do not name it.
+func ask(ctx context.Context, method, address, body string) (int, []byte, error) {
 	// Appwrite gives up on the function after 30 s.
 	ctx, cancel := context.WithTimeout(ctx, 35*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, p.url(path), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

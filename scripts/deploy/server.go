@@ -18,6 +18,9 @@ import (
 // knows yet whether it goes to Appwrite.
 const firstAnswer = 5 * time.Second
 
+// sound is the first version on which of two who change one document only one succeeds.
+var sound = []int{1, 9, 5}
+
 // checkServer asks for the server's version, which proves that the endpoint is
 // Appwrite's and the project there. API keys may not ask: the route has the scope
 // "public", which is the guests' alone, so that with a key it is a 401.
@@ -50,8 +53,9 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 	if json.Unmarshal(answer, &found) != nil || len(versionParts(found.Version)) < 2 {
 		return "", absent(endpoint+" is not Appwrite's endpoint: it says no version", "set APPWRITE_ENDPOINT: "+where)
 	}
-	if weaker := []int{1, 9, 5}; slices.Compare(versionParts(found.Version), weaker) < 0 {
-		return found.Version + ", on which compare-and-set and the queue are weaker than from 1.9.5 on (docs/durability.md)", nil
+	p.version = versionParts(found.Version)
+	if slices.Compare(p.version, sound) < 0 {
+		return found.Version + ", on which compare-and-set and the queue are weaker than from 1.9.5 on (docs/durability.md), and no payment is started", nil
 	}
 	return found.Version, nil
 }

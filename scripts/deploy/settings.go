@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"openruntimes/handler/appwrite"
@@ -25,8 +26,12 @@ type settings struct {
 	key       string // an API key
 	session   string // a user's session instead, for the self-test
 	dryRun    bool   // only look
+	anew      bool   // set secret variables anew
 	get       func(name string) string
 	transport *http.Transport
+
+	// startsPayments says that a variable for that is given or set.
+	startsPayments bool
 }
 
 // target says where the function is and what it works on.
@@ -73,7 +78,11 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		DisbursementsID: cmp.Or(get("DARAJA_B2C_COLLECTION_ID"), "disbursements"),
 		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
 	}}
-	problems := handler.New(s.getenv).Problems()
+	// What starts payments may be set in the function already.
+	problems := slices.DeleteFunc(handler.New(s.getenv).Problems(), func(problem string) bool {
+		name, missing := strings.CutSuffix(problem, " is missing")
+		return missing && isPush(name)
+	})
 	for i := range problems {
 		// What the function says of its own variables, in the names of this command's.
 		problems[i] = strings.NewReplacer("APPWRITE_FUNCTION_API_ENDPOINT is no URL", "APPWRITE_ENDPOINT must begin with https://",

@@ -63,7 +63,7 @@ func TestSettings(t *testing.T) {
 
 // TestUsage: what cannot be meant is refused, and -h says what there is.
 func TestUsage(t *testing.T) {
-	for _, arguments := range []string{"-check -replay", "-replay x", "-check -", "deploy", "-replay - x", "-nonsense"} {
+	for _, arguments := range []string{"-check -replay", "-replay x", "-check -", "deploy", "-replay - x", "-check -secrets", "-secrets -replay", "-nonsense"} {
 		var out, complaint strings.Builder
 		status := run(ctx, strings.Fields(arguments), func(string) string { return "" }, strings.NewReader(""), &out, &complaint)
 		if status != 2 || !strings.Contains(complaint.String(), usage) || out.Len() > 0 {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -42,6 +44,10 @@ func (s settings) remoteVariables(ctx context.Context) ([]variable, error) {
 // works on is what there is to look at.
 func (s *settings) inherit(ctx context.Context) {
 	remote, err := s.remoteVariables(ctx)
+	s.startsPayments = slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool {
+		r, there := find(remote, v.Name)
+		return v.Push && (s.get(v.Name) != "" || there && (r.Secret || r.Value != ""))
+	})
 	if err != nil {
 		return // the checks say why
 	}
@@ -55,30 +61,44 @@ func (s *settings) inherit(ctx context.Context) {
 	}
 }
 
+// given is what this run was given for a variable, or has made itself.
+func (p *project) given(name string) string { return cmp.Or(p.get(name), p.made[name]) }
+
 // wantedVariables are those that shall stand: as they were given, else as they
 // stand in Appwrite, else as appwrite.json has them. Of a secret one nobody can say
 // how it stands.
 func (p *project) wantedVariables(remote []variable) []variable {
 	var wanted []variable
 	for _, v := range p.variables {
-		given := p.get(v.Key)
+		given := p.given(v.Key)
 		r, there := find(remote, v.Key)
 		switch {
 		case there && r.Secret:
-			v.Value, v.Secret = given, true
-		case given != "" && v.Key == handler.CallbackSecret && there && !strings.Contains(given, ","):
+			v.Value = given
+		case given != "" && isList(v.Key) && there && !strings.Contains(given, ","):
 			v.Value = rotated(given, r.Value)
 		case given != "":
 			v.Value = given
 		case r.Value != "":
 			v.Value = r.Value
+		case p.startsPayments && v.Key == publicURL && p.domain != "":
+			v.Value = p.url("")
 		}
-		if v.Value != "" || v.Secret {
+		if there {
+			v.Secret = r.Secret
+		}
+		if v.Value != "" || there && v.Secret || p.startsPayments && v.Key == handler.SigningKey {
 			wanted = append(wanted, v)
 		}
 	}
 	return wanted
 }
+
+const publicURL = "DARAJA_PUBLIC_URL"
+
+// isList reports whether the variable holds several values, separated by commas, the
+// old ones of which are still in use.
+func isList(key string) bool { return key == handler.CallbackSecret || key == handler.SigningKey }
 
 // rotated puts a new secret before those that apps in the field and requests in
 // the queue still carry. To drop them, give a list (one with a comma is enough).
@@ -94,27 +114,46 @@ func rotated(given, list string) string {
 	return given + "," + list
 }
 
+// isDue reports whether a secret variable that is there is to be set anew: nobody can
+// see whether it is what was given. A list is replaced by a list alone, since what it
+// holds cannot be kept.
+func (p *project) isDue(v variable) bool {
+	return p.anew && !p.dryRun && v.Value != "" && !p.set[v.Key] && (!isList(v.Key) || strings.Contains(v.Value, ","))
+}
+
+// checkVariables compares the function's variables with those that shall stand.
 func checkVariables(ctx context.Context, p *project) (string, error) {
 	remote, err := p.remoteVariables(ctx)
 	if err != nil {
 		return "", err
 	}
-	console := p.inConsole("Settings → Variables, then redeploy")
 	wanted := p.wantedVariables(remote)
-	var problems, secrets, missing []string
+	p.known = map[string]string{}
+	var problems, secrets, left, missing, missingPush []string
 	for _, v := range wanted {
+		p.known[v.Key] = v.Value
 		r, there := find(remote, v.Key)
 		switch {
+		case !there && isPush(v.Key):
+			missingPush = append(missingPush, v.Key)
 		case !there:
 			missing = append(missing, v.Key)
+		case r.Secret && p.isDue(v):
+			problems = append(problems, v.Key+" may not be what was given")
 		case r.Secret:
 			secrets = append(secrets, v.Key)
+			if p.get(v.Key) != "" && isPush(v.Key) && !p.set[v.Key] {
+				left = append(left, v.Key)
+			}
 		case r.Value != v.Value:
 			problems = append(problems, v.Key+" is not what was given")
 		}
 	}
 	if len(missing) > 0 {
 		problems = append(problems, "missing, without which callbacks can only be queued: "+strings.Join(missing, ", "))
+	}
+	if len(missingPush) > 0 {
+		problems = append(problems, "missing, without which no payment can be started: "+strings.Join(missingPush, ", "))
 	}
 	f, err := p.function(ctx)
 	if err != nil {
@@ -124,21 +163,21 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	if !hasSecret && f.DeploymentID == "" {
 		problems = append(problems, "there is no "+handler.CallbackSecret+": anybody can post payments")
 	}
-	// The function's own idea of what is malformed.
-	problems = append(problems, handler.New(func(name string) string {
-		if v, ok := find(wanted, name); ok && v.Value != "" {
-			return v.Value
-		}
-		return p.target.getenv(name)
-	}).Problems()...)
-	if len(problems) > 0 {
-		return "", wrong(strings.Join(problems, "; "), console)
+	hopeless, err := p.hopeless(ctx, f, wanted)
+	if err != nil {
+		return "", err
 	}
-	found := fmt.Sprintf("%d of %d set", len(wanted), len(p.variables))
+	problems = append(problems, hopeless...)
+	if len(problems) > 0 {
+		return "", wrong(strings.Join(problems, "; "), p.inConsole("Settings → Variables, then redeploy"))
+	}
+	found := fmt.Sprintf("%d of %d set", len(wanted), p.countVariables())
 	if len(secrets) > 0 {
 		found += ", of which nobody can read " + strings.Join(secrets, ", ")
 	}
 	switch {
+	case !hasSecret && p.startsPayments:
+		found += ", and no " + handler.CallbackSecret + ": only signed callbacks are taken"
 	case !hasSecret:
 		// Apps in the field post without one, and a new one would shut them out.
 		found += ", and no " + handler.CallbackSecret + ": anybody can post payments. Give one once apps carry it"
@@ -149,10 +188,81 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 		first, _, _ := strings.Cut(secret.Value, ",")
 		p.prefix = "/" + strings.TrimSpace(first)
 	}
+	if len(left) > 0 {
+		found += ". Left as they are, whatever was given (deploy -secrets sets them anew): " + strings.Join(left, ", ")
+	}
 	return found, nil
 }
 
-// fixVariables sets one variable after another, and never deletes any.
+// countVariables counts those that the function may have: without those for starting
+// payments, if it starts none.
+func (p *project) countVariables() (n int) {
+	for _, v := range p.variables {
+		if p.startsPayments || !isPush(v.Key) {
+			n++
+		}
+	}
+	return n
+}
+
+// hopeless names what only a person can mend: values that are malformed, those for
+// starting payments that are neither given nor there, and a door that a signing key
+// would shut.
+func (p *project) hopeless(ctx context.Context, f function, wanted []variable) ([]string, error) {
+	// The function's own idea of what is malformed.
+	problems := handler.New(func(name string) string {
+		v, ok := find(wanted, name)
+		switch {
+		case v.Value != "":
+			return v.Value
+		case !isPush(name):
+			return p.target.getenv(name)
+		case ok || p.startsPayments && name == publicURL:
+			return wellFormed[name]
+		}
+		return ""
+	}).Problems()
+	if !p.startsPayments || f.DeploymentID == "" {
+		return problems, nil
+	}
+	open, err := p.doorIsOpen(ctx)
+	if open {
+		problems = append(problems, "the function that is deployed takes callbacks without a secret, and with "+handler.SigningKey+" it would refuse them: "+
+			"first take out what starts payments, set "+handler.CallbackSecret+" alone, deploy, and have every app carry it")
+	}
+	return problems, err
+}
+
+// wellFormed stands in for what nobody can read, or what is still to be made.
+var wellFormed = map[string]string{
+	"DARAJA_CONSUMER_KEY": "secret", "DARAJA_CONSUMER_SECRET": "secret", "DARAJA_PASSKEY": "secret",
+	handler.SigningKey: strings.Repeat("0", 64), publicURL: "https://unknown",
+}
+
+// doorIsOpen asks the function that is deployed whether it takes a callback without a
+// secret: it then looks at the body, which is none.
+func (p *project) doorIsOpen(ctx context.Context) (bool, error) {
+	if p.domain == "" {
+		return false, nil // nobody posts to it
+	}
+	status, _, err := p.ask(ctx, http.MethodPost, "/callback", "{}")
+	if err == nil && status >= http.StatusInternalServerError {
+		err = fmt.Errorf("it answers %d", status)
+	}
+	if err != nil {
+		return false, fmt.Errorf("whether the function takes callbacks without a secret: %s: %w", p.domain, err)
+	}
+	return status == http.StatusBadRequest, nil
+}
+
+// isPush reports whether a variable is for starting payments.
+func isPush(name string) bool {
+	return slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool { return v.Name == name && v.Push })
+}
+
+// fixVariables sets one variable after another, and never deletes any. If there is one
+// that only a person can mend it sets none: of those that start payments the function
+// needs all or none.
 func fixVariables(ctx context.Context, p *project) error {
 	remote, err := p.remoteVariables(ctx)
 	if err != nil {
@@ -163,25 +273,42 @@ func fixVariables(ctx context.Context, p *project) error {
 	if err != nil {
 		return err
 	}
+	if hopeless, err := p.hopeless(ctx, f, wanted); err != nil || len(hopeless) > 0 {
+		return err // the second look says so
+	}
 	if _, ok := find(wanted, handler.CallbackSecret); !ok && f.DeploymentID == "" {
 		wanted = append(wanted, variable{Key: handler.CallbackSecret, Value: randomHex(16)})
 	}
-	for _, v := range wanted {
+	wanted = slices.DeleteFunc(wanted, func(v variable) bool {
 		r, there := find(remote, v.Key)
-		body := map[string]any{"key": v.Key, "value": v.Value, "secret": false}
-		switch {
-		case there && (r.Secret || r.Value == v.Value):
-			continue
-		case there:
-			err = p.call(ctx, http.MethodPut, p.functionPath()+"/variables/"+r.ID, body, nil)
-		default:
-			err = p.call(ctx, http.MethodPost, p.functionPath()+"/variables", body, nil)
+		return there && (r.Secret && !p.isDue(v) || !r.Secret && r.Value == v.Value)
+	})
+	if slices.ContainsFunc(wanted, func(v variable) bool { return isPush(v.Key) }) {
+		// What Safaricom refuses is not put where nobody can read it.
+		if answer, asked := p.token(ctx); asked && answer.Credentials {
+			return errors.New(p.refusal(answer))
 		}
-		if err != nil {
+	}
+	for _, v := range wanted {
+		if err := p.setVariable(ctx, v, remote); err != nil {
 			return fmt.Errorf("%s: %w", v.Key, err)
 		}
 	}
 	return nil
+}
+
+// setVariable sets one. A signing key that was not given is made.
+func (p *project) setVariable(ctx context.Context, v variable, remote []variable) error {
+	if v.Value == "" {
+		v.Value = randomHex(32)
+		p.made[v.Key] = v.Value
+	}
+	p.set[v.Key] = true
+	body := map[string]any{"key": v.Key, "value": v.Value, "secret": v.Secret}
+	if r, there := find(remote, v.Key); there {
+		return p.call(ctx, http.MethodPut, p.functionPath()+"/variables/"+r.ID, body, nil)
+	}
+	return p.call(ctx, http.MethodPost, p.functionPath()+"/variables", body, nil)
 }
 
 func randomHex(bytes int) string {
