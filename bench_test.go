@@ -117,6 +117,7 @@ func newBenchmarkAPI(b *testing.B, late time.Duration) *benchmarkAPI {
 
 // setEnvironment makes the API at that address the one that Main uses.
 func setEnvironment(tb testing.TB, api string) {
+	restart()
 	for name, value := range map[string]string{
 		"APPWRITE_FUNCTION_API_ENDPOINT": api + "/v1", "APPWRITE_FUNCTION_PROJECT_ID": "p", "APPWRITE_FUNCTION_ID": "f",
 		"DARAJA_DATABASE_ID": "daraja", "DARAJA_COLLECTION_ID": "payments", "DARAJA_CALLBACK_SECRET": "",

@@ -22,6 +22,7 @@ func TestCost(t *testing.T) {
 		before            []string // delivered first
 		target, body      string
 		fault             *fakeappwrite.Fault
+		postgreSQL        bool
 		calls, executions int
 		logged            int // bytes, at most
 	}{
@@ -33,6 +34,7 @@ func TestCost(t *testing.T) {
 		{name: "a duplicate", before: []string{stk}, target: "/callback", body: stk, calls: 2, logged: 150},
 		{name: "a replacement", before: []string{strings.Replace(stk, `"ResultCode":0`, `"ResultCode":1037`, 1)}, target: "/callback", body: stk, calls: 3, logged: 150},
 		{name: "the most there is", before: []string{upper, stk, otherReceipt}, target: "/callback", body: otherReceipt, calls: 6, logged: 500},
+		{name: "the most there is, on PostgreSQL", postgreSQL: true, before: []string{upper, stk, otherReceipt}, target: "/callback", body: otherReceipt, calls: 8, logged: 500},
 		{name: "the database is down", target: "/callback", body: stk, calls: 5, executions: 3, logged: 500,
 			fault: &fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(503)}},
 		{name: "everything is down", target: "/callback", body: stk, calls: 20, logged: 1500, fault: &fakeappwrite.Fault{Reply: fakeappwrite.HTML(503)}},
@@ -43,6 +45,7 @@ func TestCost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			w.Appwrite.PostgreSQL = tt.postgreSQL
 			w.Set(CallbackSecret, tt.secret)
 			for _, body := range tt.before {
 				w.Post("/callback?uid=amina", body)

@@ -178,7 +178,7 @@ func panicSite() string {
 		}
 		panicked = panicked || frame.Function == "runtime.gopanic"
 		if !more {
-			return "an unknown place"
+			return "unknown"
 		}
 	}
 }

@@ -43,7 +43,8 @@ func newWorld(t testing.TB) *world {
 // long when the server hangs, and not when the machine is slow.
 func patient(now func() time.Time) clock {
 	return clock{now: now, timeout: testbed.UntilHung, wait: func(time.Time, time.Duration) {},
-		oneCall: time.Hour, store: time.Hour, queue: time.Hour}
+		oneCall: time.Hour, store: time.Hour, queue: time.Hour,
+		pause: func(time.Duration) {}, pushBegins: time.Hour, pushLasts: time.Hour}
 }
 
 // payload reads one of testdata, such as "stk/paid".

@@ -96,7 +96,7 @@ func recognize(body []byte) string {
 		return " looks=gzip"
 	}
 	for _, rt := range routes() {
-		if rt.parse == nil {
+		if rt.parse == nil || rt.path == "" { // the bare domain takes what /callback takes
 			continue
 		}
 		if v, _, _, err := read(&rt, body); err == nil {

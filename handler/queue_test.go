@@ -238,7 +238,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestOutage: 1,000 callbacks come in the ten minutes in which no document can be
+// TestOutage: 200 callbacks come in the ten minutes in which no document can be
 // written. Each is settled by its first redelivery after that.
 func TestOutage(t *testing.T) {
 	t.Parallel()
@@ -247,8 +247,8 @@ func TestOutage(t *testing.T) {
 	w.Appwrite.SetDatabaseDown(true)
 	start := w.Clock.Now()
 	for minute := range 10 {
-		for i := range 100 {
-			id := fmt.Sprintf("ws_CO_%d", minute*100+i)
+		for i := range 20 {
+			id := fmt.Sprintf("ws_CO_%d", minute*20+i)
 			body := fmt.Sprintf(`{"Body":{"stkCallback":{"CheckoutRequestID":%q,"ResultCode":1032}}}`, id)
 			if got := w.Runtime.Execute(fakeappwrite.Execution{Method: "POST", Path: "/callback?uid=amina", Body: body}); got != 200 {
 				t.Fatalf("minute %d: %d, want 200", minute, got)
@@ -270,13 +270,13 @@ func TestOutage(t *testing.T) {
 		}
 		settledAfter = append(settledAfter, e.ScheduledAt.Sub(end))
 	})
-	if len(settledAfter) != 1000 {
-		t.Fatalf("%d of 1000 are settled", len(settledAfter))
+	if len(settledAfter) != 200 {
+		t.Fatalf("%d of 200 are settled", len(settledAfter))
 	}
 	slices.Sort(settledAfter)
-	t.Logf("settled after the end of the outage: median %v, p90 %v, p99 %v, last %v", settledAfter[500].Round(time.Second),
-		settledAfter[900].Round(time.Second), settledAfter[990].Round(time.Second), settledAfter[999].Round(time.Second))
-	if last := settledAfter[999]; last > 6*time.Minute {
+	t.Logf("settled after the end of the outage: median %v, p90 %v, last %v", settledAfter[100].Round(time.Second),
+		settledAfter[180].Round(time.Second), settledAfter[199].Round(time.Second))
+	if last := settledAfter[199]; last > 6*time.Minute {
 		t.Errorf("the last was settled %v after the outage, want within its next step", last)
 	}
 }

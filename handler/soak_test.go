@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	soakDeliveries = flag.Int("soak.deliveries", 1000, "how many deliveries the soak makes")
+	soakDeliveries = flag.Int("soak.deliveries", 400, "how many deliveries the soak makes")
 	soakSeed       = flag.Uint64("soak.seed", 0, "what the soak draws from; 0 is another one each time")
 )
 
@@ -381,7 +381,7 @@ func (s *soak) spare(e fakeappwrite.Execution) bool {
 	})
 }
 
-// collect takes the events over, and lets the stand-in forget its calls.
+// collect takes the events over, and lets the fake forget its calls.
 func (s *soak) collect() {
 	s.events = append(s.events, s.Appwrite.Events()...)
 	s.Appwrite.Reset()

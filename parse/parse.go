@@ -2,8 +2,9 @@
 // results and B2C queue timeouts.
 //
 // It knows Safaricom's JSON and nothing else: no HTTP, no Appwrite, no clock.
-// Each function turns one request body into one [Verdict], or returns the zero
-// Verdict and an error that wraps [ErrSyntax], [ErrMissing] or [ErrNotFinal].
+// [STK], [B2C] and [B2CTimeout] turn one request body into one [Verdict], or return
+// the zero Verdict and an error that wraps [ErrSyntax], [ErrMissing] or
+// [ErrNotFinal]. [Split] takes off what follows a body.
 //
 // It is strict about identity and tolerant of everything else: the id that
 // names the transaction must be there; any other part may be absent, of another

@@ -206,13 +206,13 @@ func TestAmount(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := STK(with(t, paid, `"Amount","Value":1000`, `"Amount","Value":`+tt.value))
-		if got.Amount != tt.want || got.Note != tt.note || err != nil {
-			t.Errorf("STK with Amount %s = %d, note %q, %v, want %d, note %q", tt.value, got.Amount, got.Note, err, tt.want, tt.note)
+		if got.Amount != tt.want || got.Warning != tt.note || err != nil {
+			t.Errorf("STK with Amount %s = %d, note %q, %v, want %d, note %q", tt.value, got.Amount, got.Warning, err, tt.want, tt.note)
 		}
 	}
 	got, _ := STK(with(t, paid, `"Amount","Value":1000`, `"Amount"`))
-	if got.Amount != 0 || got.Note != "" {
-		t.Errorf("STK with an Amount without Value = %d, note %q, want none", got.Amount, got.Note)
+	if got.Amount != 0 || got.Warning != "" {
+		t.Errorf("STK with an Amount without Value = %d, note %q, want none", got.Amount, got.Warning)
 	}
 }
 
@@ -234,8 +234,8 @@ func TestReceipt(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := STK(with(t, paid, `"UKN7X1Q9ZK"`, tt.value))
-		if got.Receipt != tt.want || got.Note != tt.note || err != nil {
-			t.Errorf("STK with receipt %s = %q, note %q, %v, want %q, note %q", tt.value, got.Receipt, got.Note, err, tt.want, tt.note)
+		if got.Receipt != tt.want || got.Warning != tt.note || err != nil {
+			t.Errorf("STK with receipt %s = %q, note %q, %v, want %q, note %q", tt.value, got.Receipt, got.Warning, err, tt.want, tt.note)
 		}
 	}
 }
@@ -258,8 +258,8 @@ func TestB2CReceipt(t *testing.T) {
 		body := with(t, paidOut, `"TransactionID":"UKN8B20LMN"`, `"TransactionID":`+tt.id)
 		body = with(t, string(body), `"TransactionReceipt","Value":"UKN8B20LMN"`, `"TransactionReceipt","Value":`+tt.receipt)
 		got, err := B2C(body)
-		if got.Receipt != tt.want || got.Note != tt.note || err != nil {
-			t.Errorf("%s: B2C = receipt %q, note %q, %v, want %q, note %q", tt.name, got.Receipt, got.Note, err, tt.want, tt.note)
+		if got.Receipt != tt.want || got.Warning != tt.note || err != nil {
+			t.Errorf("%s: B2C = receipt %q, note %q, %v, want %q, note %q", tt.name, got.Receipt, got.Warning, err, tt.want, tt.note)
 		}
 	}
 	failed, _ := B2C(with(t, paidOut, `"ResultCode":0`, `"ResultCode":2001`))
@@ -292,8 +292,8 @@ func TestTime(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := STK(with(t, paid, `20261123093005`, tt.value))
-		if got.At != tt.want || got.Note != tt.note || got.Receipt == "" || err != nil {
-			t.Errorf("STK with TransactionDate %s = %v, note %q, %v, want %v, note %q", tt.value, got.At, got.Note, err, tt.want, tt.note)
+		if got.At != tt.want || got.Warning != tt.note || got.Receipt == "" || err != nil {
+			t.Errorf("STK with TransactionDate %s = %v, note %q, %v, want %v, note %q", tt.value, got.At, got.Warning, err, tt.want, tt.note)
 		}
 	}
 	for value, want := range map[string]time.Time{

@@ -18,8 +18,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -70,6 +68,9 @@ type Appwrite struct {
 	Databases map[string]*Database
 	Functions map[string]*Function
 
+	// Run runs a function at once, for whoever waits for it. Nil refuses that.
+	Run func(Execution) Answer
+
 	routes []route
 
 	mu           sync.Mutex // guards the schema, the documents, and what follows
@@ -80,6 +81,7 @@ type Appwrite struct {
 
 	keys     map[string][]string // their scopes
 	sessions map[string]string   // their users
+	users    map[string]User     // by id
 	faults   []*Fault
 	calls    []*Call
 	events   []Event
@@ -126,6 +128,7 @@ func NewEmpty() *Appwrite {
 		Functions: map[string]*Function{},
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
+		users:     map[string]User{},
 	}
 	a.handleOwn()
 	return a
@@ -143,11 +146,6 @@ func (a *Appwrite) AddKey(key string, scopes ...string) {
 	a.Do(func() { a.keys[key] = slices.Clone(scopes) })
 }
 
-// AddSession makes secret, sent as X-Appwrite-Session, a session of user.
-func (a *Appwrite) AddSession(secret, user string) {
-	a.Do(func() { a.sessions[secret] = user })
-}
-
 // Calls returns every request that came in since [Appwrite.Reset], spoilt ones
 // included, in the order in which they came.
 func (a *Appwrite) Calls() []Call {
@@ -163,10 +161,9 @@ func (a *Appwrite) Calls() []Call {
 
 // Events returns what was published since [Appwrite.Reset]: one event for each
 // write that went through, whether or not it changed anything.
-func (a *Appwrite) Events() []Event {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.events)
+func (a *Appwrite) Events() (events []Event) {
+	a.Do(func() { events = slices.Clone(a.events) })
+	return events
 }
 
 // Reset forgets calls and events, not documents.
@@ -205,12 +202,15 @@ func (a *Appwrite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.Reply(out, r)
 		return
 	}
-	reply := a.do(route, &Request{HTTP: r, Body: body, Params: decodeBody(r, body), vars: vars})
-	if fault != nil && fault.Reply != nil {
-		fault.Reply(out, r)
-		return
+	send := a.noRoute
+	if route.handle != nil {
+		reply := a.do(route, &Request{HTTP: r, Body: body, Params: decodeBody(r, body), vars: vars})
+		send = func(w http.ResponseWriter, _ *http.Request) { reply.Write(w) }
 	}
-	reply.Write(out)
+	if fault != nil && fault.Reply != nil {
+		send = fault.Reply
+	}
+	send(out, r)
 }
 
 // begin records a request and finds the fault that spoils it, if there is one.
@@ -244,9 +244,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
+	r.status = status
 	r.ResponseWriter.WriteHeader(status)
 }
 
@@ -265,37 +263,32 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // do carries a request out.
 func (a *Appwrite) do(route route, q *Request) Reply {
-	if route.handle == nil {
-		return a.noRoute()
+	reply := a.handle(route, q)
+	if reply.then != nil {
+		return reply.then()
 	}
+	return reply
+}
+
+// handle lets a request in and hands it over.
+func (a *Appwrite) handle(route route, q *Request) Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var err error
 	if q.caller, err = a.authenticate(q.HTTP, route.scopes); err != nil {
 		return a.Failure(err)
 	}
-	if a.databaseDown && a.needsDatabase(route.operation) {
+	if a.databaseDown && route.operation != "version" && (route.operation != "execute" || a.queueNeedsDatabase()) {
 		return a.Failure(serverError())
+	}
+	if err := q.pathParams(); err != nil {
+		return a.Failure(err)
 	}
 	reply, err := route.handle(q)
 	if err != nil {
 		return a.Failure(err)
 	}
 	return reply
-}
-
-// needsDatabase reports whether an operation fails while the project's database
-// is down. Queueing does so up to 1.9.6: Appwrite then writes a row of the
-// execution there, after it has made the schedule, which a tick of the scheduler
-// deletes as an orphan.
-func (a *Appwrite) needsDatabase(operation string) bool {
-	switch operation {
-	case "version":
-		return false
-	case "execute":
-		return !Older("1.9.6", a.Version)
-	}
-	return true
 }
 
 // now is the server's time, in UTC and to the millisecond.
@@ -313,13 +306,8 @@ func (a *Appwrite) Stamp() Times { return Times{Time{a.now()}, Time{a.now()}} }
 // Older reports whether version v comes before another. What is not a number
 // counts as 0.
 func Older(v, than string) bool {
-	return slices.Compare(parseVersion(v), parseVersion(than)) < 0
-}
-
-func parseVersion(v string) []int {
-	parts := make([]int, 3)
-	for i, s := range strings.SplitN(v, ".", 3) {
-		parts[i], _ = strconv.Atoi(s)
-	}
-	return parts
+	var x, y [3]int
+	fmt.Sscanf(v, "%d.%d.%d", &x[0], &x[1], &x[2])
+	fmt.Sscanf(than, "%d.%d.%d", &y[0], &y[1], &y[2])
+	return slices.Compare(x[:], y[:]) < 0
 }

@@ -89,7 +89,8 @@ func TestDocument(t *testing.T) {
 	at := time.Date(2025, 1, 1, 9, 0, 0, 123_000_000, time.UTC)
 	want := Document{ID: "Mixed", Sequence: 1, CreatedAt: at, UpdatedAt: at, Permissions: []string{}, Data: map[string]any{
 		"checkoutRequestId": "ws_CO_1", "status": "SUCCESS", "resultCode": int64(0), "receipt": "NLJ7RT61SV",
-		"amount": int64(1), "failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2025-01-01T00:00:00Z"}}
+		"amount": int64(1), "failureReason": nil, "mpesaTimestamp": nil, "settledAt": "2025-01-01T00:00:00Z",
+		"userId": nil, "reference": nil, "requestedAmount": nil, "requestKey": nil, "phoneKey": nil, "nextCheckAt": nil}}
 	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("Document = %+v, %v; want %+v", got, ok, want)
 	}
@@ -118,26 +119,29 @@ func TestReplyForm(t *testing.T) {
 		{version: "1.8.1", format: "1.9.0", want: `1`},
 		{version: "1.9.6", format: "1.8.0", always: true, want: `"1"`},
 	} {
-		a := newAppwrite(t)
-		a.Version, a.StringSequence = test.version, test.always
-		a.Now, _ = clock()
-		seed(t, a, "x", minimal)
-		r := newRequest("GET", "/documents/x", "")
-		if test.format != "" {
-			r.Header.Set("X-Appwrite-Response-Format", test.format)
-		}
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, r)
-		want := `{"$collectionId":"payments","$createdAt":"2025-01-01T09:00:00.123+00:00","$databaseId":"daraja","$id":"x",` +
-			`"$permissions":[],"$sequence":` + test.want + `,"$updatedAt":"2025-01-01T09:00:00.123+00:00","amount":null,` +
-			`"checkoutRequestId":"ws_CO_1","failureReason":null,"mpesaTimestamp":null,"receipt":null,"resultCode":null,` +
-			`"settledAt":"2025-01-01T00:00:00Z","status":"TIMEOUT"}`
-		if got := w.Body.String(); got != want {
-			t.Errorf("version %s, format %q:\n got %s\nwant %s", test.version, test.format, got, want)
-		}
-		if got := w.Header().Get("Content-Type"); got != "application/json; charset=UTF-8" {
-			t.Errorf("Content-Type = %q", got)
-		}
+		t.Run(fmt.Sprintf("%s asked for %q always=%t", test.version, test.format, test.always), func(t *testing.T) {
+			a := newAppwrite(t)
+			a.Version, a.StringSequence = test.version, test.always
+			a.Now, _ = clock()
+			seed(t, a, "x", minimal)
+			r := newRequest("GET", "/documents/x", "")
+			if test.format != "" {
+				r.Header.Set("X-Appwrite-Response-Format", test.format)
+			}
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, r)
+			want := `{"$collectionId":"payments","$createdAt":"2025-01-01T09:00:00.123+00:00","$databaseId":"daraja","$id":"x",` +
+				`"$permissions":[],"$sequence":` + test.want + `,"$updatedAt":"2025-01-01T09:00:00.123+00:00","amount":null,` +
+				`"checkoutRequestId":"ws_CO_1","failureReason":null,"mpesaTimestamp":null,"nextCheckAt":null,"phoneKey":null,"receipt":null,` +
+				`"reference":null,"requestKey":null,"requestedAmount":null,"resultCode":null,` +
+				`"settledAt":"2025-01-01T00:00:00Z","status":"TIMEOUT","userId":null}`
+			if got := w.Body.String(); got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+			if got := w.Header().Get("Content-Type"); got != "application/json; charset=UTF-8" {
+				t.Errorf("Content-Type = %q", got)
+			}
+		})
 	}
 }
 
@@ -174,13 +178,15 @@ func TestUpdatedAt(t *testing.T) {
 		{`{"data":{"status":"FAILED"}}`, 3 * time.Second},
 		{`{"permissions":["read(\"any\")"]}`, 4 * time.Second},
 	} {
-		move(time.Second)
-		if status, body := serve(t, a, newRequest("PATCH", "/documents/x", test.body)); status != 200 {
-			t.Fatalf("PATCH %s = %d %v", test.body, status, body)
-		}
-		if d, _ := a.Document("daraja", "payments", "x"); d.UpdatedAt.Sub(start) != test.want {
-			t.Errorf("PATCH %s after %v: UpdatedAt moved by %v, want %v", test.body, now().Sub(start).Truncate(time.Second), d.UpdatedAt.Sub(start), test.want)
-		}
+		t.Run(test.body, func(t *testing.T) {
+			move(time.Second)
+			if status, body := serve(t, a, newRequest("PATCH", "/documents/x", test.body)); status != 200 {
+				t.Fatalf("PATCH = %d %v", status, body)
+			}
+			if d, _ := a.Document("daraja", "payments", "x"); d.UpdatedAt.Sub(start) != test.want {
+				t.Errorf("UpdatedAt moved by %v, want %v", d.UpdatedAt.Sub(start), test.want)
+			}
+		})
 	}
 	want := []string{"create payments/x", "update payments/x", "update payments/x", "update payments/x", "update payments/x"}
 	if got := published(a); !slices.Equal(got, want) {
@@ -288,26 +294,28 @@ func TestList(t *testing.T) {
 		{[]string{`{"method":"orderDesc","attribute":"amount"}`, `{"method":"limit","values":[1]}`}, 30, "d2", "d2", 1},
 		{[]string{`{"method":"cursorAfter","values":["d29"]}`}, 30, "", "", 0},
 	} {
-		r := newRequest("GET", "/documents", "")
-		params := r.URL.Query()
-		for _, q := range test.queries {
-			params.Add("queries[]", q)
-		}
-		r.URL.RawQuery = params.Encode()
-		status, got := serve(t, a, r)
-		if status != 200 {
-			t.Errorf("%v: %d %v", test.queries, status, got)
-			continue
-		}
-		var first, last string
-		page := got["documents"].([]any)
-		if len(page) > 0 {
-			first, _ = page[0].(map[string]any)["$id"].(string)
-			last, _ = page[len(page)-1].(map[string]any)["$id"].(string)
-		}
-		if got["total"] != float64(test.total) || len(page) != test.length || first != test.first || last != test.last {
-			t.Errorf("%v: total %v, %d from %s to %s; want %+v", test.queries, got["total"], len(page), first, last, test)
-		}
+		t.Run(strings.Join(test.queries, " "), func(t *testing.T) {
+			r := newRequest("GET", "/documents", "")
+			params := r.URL.Query()
+			for _, q := range test.queries {
+				params.Add("queries[]", q)
+			}
+			r.URL.RawQuery = params.Encode()
+			status, got := serve(t, a, r)
+			if status != 200 {
+				t.Errorf("%d %v", status, got)
+				return
+			}
+			var first, last string
+			page := got["documents"].([]any)
+			if len(page) > 0 {
+				first, _ = page[0].(map[string]any)["$id"].(string)
+				last, _ = page[len(page)-1].(map[string]any)["$id"].(string)
+			}
+			if got["total"] != float64(test.total) || len(page) != test.length || first != test.first || last != test.last {
+				t.Errorf("total %v, %d from %s to %s; want %+v", got["total"], len(page), first, last, test)
+			}
+		})
 	}
 	for _, attribute := range []string{"$id", "status"} {
 		for _, value := range []string{`null`, `["d1"]`, `{"d1":1}`} {
@@ -643,10 +651,12 @@ func TestNUL(t *testing.T) {
 		{"POST", "/documents", `{"documentId":"y","data":` + with(`"receipt":"a\u0000b","failureReason":"c\u0000"`) + `}`},
 		{"PATCH", "/documents/x", `{"data":{"receipt":"a\u0000b","failureReason":"c\u0000"}}`},
 	} {
-		_, got := serve(t, a, newRequest(test.method, test.path, test.body))
-		if got["receipt"] != "a\x00b" || got["failureReason"] != "c\x00" {
-			t.Errorf("%s %s answers %v; want what was sent", test.method, test.path, got)
-		}
+		t.Run(test.method, func(t *testing.T) {
+			_, got := serve(t, a, newRequest(test.method, test.path, test.body))
+			if got["receipt"] != "a\x00b" || got["failureReason"] != "c\x00" {
+				t.Errorf("the answer is %v; want what was sent", got)
+			}
+		})
 	}
 	for _, id := range []string{"x", "y"} {
 		if d, _ := a.Document("daraja", "payments", id); d.Data["receipt"] != "a" || d.Data["failureReason"] != "c" {
@@ -668,12 +678,14 @@ func TestDisabledCollection(t *testing.T) {
 		{"PATCH", "/documents/x", `{"data":{"status":"x"}}`, 200},
 		{"DELETE", "/documents/x", "", 204},
 	} {
-		if status, body := serve(t, a, as("ada-secret", newRequest(test.method, test.path, test.body))); status != 404 || body["type"] != "collection_not_found" {
-			t.Errorf("%s by a user = %d %v; want collection_not_found", test.method, status, body)
-		}
-		if status, body := serve(t, a, newRequest(test.method, test.path, test.body)); status != test.status {
-			t.Errorf("%s by a key = %d %v; want %d", test.method, status, body, test.status)
-		}
+		t.Run(test.method, func(t *testing.T) {
+			if status, body := serve(t, a, as("ada-secret", newRequest(test.method, test.path, test.body))); status != 404 || body["type"] != "collection_not_found" {
+				t.Errorf("by a user = %d %v; want collection_not_found", status, body)
+			}
+			if status, body := serve(t, a, newRequest(test.method, test.path, test.body)); status != test.status {
+				t.Errorf("by a key = %d %v; want %d", status, body, test.status)
+			}
+		})
 	}
 }
 
@@ -739,20 +751,22 @@ func TestFaultReplies(t *testing.T) {
 		{"empty", Empty(201), 201, "", "application/json; charset=UTF-8"},
 		{"moved", Redirect(301, "https://example.com/"), 301, "", ""},
 	} {
-		a := newAppwrite(t)
-		a.Inject(Fault{Reply: test.reply})
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, newRequest("GET", "/documents/x", ""))
-		if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType {
-			t.Errorf("%s: %d %s; want %d %s", test.name, w.Code, w.Header().Get("Content-Type"), test.status, test.contentType)
-		}
-		calls := a.Calls()
-		if len(calls) != 1 || calls[0].Status != test.status || calls[0].Type != test.kind {
-			t.Errorf("%s: Calls = %+v; want one with %d %q", test.name, calls, test.status, test.kind)
-		}
-		if limited := w.Header().Get("X-RateLimit-Remaining") == "0"; limited != (test.status == 429) {
-			t.Errorf("%s: headers %v", test.name, w.Header())
-		}
+		t.Run(test.name, func(t *testing.T) {
+			a := newAppwrite(t)
+			a.Inject(Fault{Reply: test.reply})
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, newRequest("GET", "/documents/x", ""))
+			if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType {
+				t.Errorf("%d %s; want %d %s", w.Code, w.Header().Get("Content-Type"), test.status, test.contentType)
+			}
+			calls := a.Calls()
+			if len(calls) != 1 || calls[0].Status != test.status || calls[0].Type != test.kind {
+				t.Errorf("Calls = %+v; want one with %d %q", calls, test.status, test.kind)
+			}
+			if limited := w.Header().Get("X-RateLimit-Remaining") == "0"; limited != (test.status == 429) {
+				t.Errorf("headers %v", w.Header())
+			}
+		})
 	}
 }
 
@@ -796,20 +810,20 @@ func TestFaultBeforeAndAfter(t *testing.T) {
 }
 
 func TestInjectPanics(t *testing.T) {
-	for _, f := range []Fault{
-		{},
-		{After: true},
-		{After: true, Delay: time.Second},
-		{Times: -1, Reply: Hang()},
+	for name, f := range map[string]Fault{
+		"nothing":               {},
+		"nothing, after":        {After: true},
+		"a delay alone, after":  {After: true, Delay: time.Second},
+		"less often than never": {Times: -1, Reply: Hang()},
 	} {
-		func() {
+		t.Run(name, func(t *testing.T) {
 			defer func() {
 				if recover() == nil {
 					t.Errorf("Inject(%+v) did not panic", f)
 				}
 			}()
 			newAppwrite(t).Inject(f)
-		}()
+		})
 	}
 }
 
@@ -921,16 +935,18 @@ func TestPostgreSQL(t *testing.T) {
 		{"DELETE", "/documents/ada", "", 204, 204},
 	} {
 		for postgreSQL, want := range map[bool]int{false: tt.mariaDB, true: tt.postgreSQL} {
-			a := newAppwrite(t)
-			a.PostgreSQL = postgreSQL
-			seed(t, a, "ada", minimal)
-			status, body := serve(t, a, newRequest(tt.method, tt.path, tt.body))
-			if status != want {
-				t.Errorf("%s %s, PostgreSQL %t: %d, want %d", tt.method, tt.path, postgreSQL, status, want)
-			}
-			if status == 404 && body["type"] != "document_not_found" {
-				t.Errorf("%s %s: type %v, want document_not_found", tt.method, tt.path, body["type"])
-			}
+			t.Run(fmt.Sprintf("%s %s PostgreSQL=%t", tt.method, tt.path, postgreSQL), func(t *testing.T) {
+				a := newAppwrite(t)
+				a.PostgreSQL = postgreSQL
+				seed(t, a, "ada", minimal)
+				status, body := serve(t, a, newRequest(tt.method, tt.path, tt.body))
+				if status != want {
+					t.Errorf("%d, want %d", status, want)
+				}
+				if status == 404 && body["type"] != "document_not_found" {
+					t.Errorf("type %v, want document_not_found", body["type"])
+				}
+			})
 		}
 	}
 }

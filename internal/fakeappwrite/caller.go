@@ -22,7 +22,9 @@ var (
 // A caller is who sent a request.
 type caller struct {
 	key  bool   // an API key, which no permission holds back
-	user string // the session's user, else empty
+	user string // whose session or JWT it is, else empty
+
+	verified bool // the user's e-mail address or phone number
 }
 
 // roles returns what the permissions of a caller without key are compared with.
@@ -30,15 +32,17 @@ func (c caller) roles() []string {
 	if c.user == "" {
 		return []string{"any", "guests"}
 	}
-	user := "user:" + c.user
-	return []string{"any", "users", "users/unverified", user, user + "/unverified"}
+	user, dimension := "user:"+c.user, "/unverified"
+	if c.verified {
+		dimension = "/verified"
+	}
+	return []string{"any", "users", "users" + dimension, user, user + dimension}
 }
 
 // authenticate finds out who sent r and whether the caller has one of the scopes.
 func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error) {
 	project, key := r.Header.Get("X-Appwrite-Project"), r.Header.Get("X-Appwrite-Key")
 	c, who, has := caller{}, "User (role: guests)", guestScopes
-	user := a.sessions[r.Header.Get("X-Appwrite-Session")]
 	keyScopes, known := a.keys[key]
 	switch {
 	case project == "":
@@ -49,30 +53,33 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 		has = []string{"public"}
 	case project != ProjectID:
 		return c, a.NotFound("project", project)
+	case known && r.Header.Get("X-Appwrite-JWT") != "" && wantsAccount(scopes) && Older(a.Version, "1.9.0"):
+		return c, &Error{403, "user_key_and_session_set", "API key and session used in same request. Use either setSession or setKey."}
 	case known:
 		c.key, has = true, keyScopes
 		who = fmt.Sprintf("app.%s@service.%s (role: applications)", ProjectID, r.Host)
-	case isStandard(key):
+	case strings.HasPrefix(key, "standard_"), key != "" && !strings.Contains(key, "_"):
 		return c, unauthorized("The current user is not authorized to perform the requested action.")
 	case key != "":
 		// Any other prefix makes the caller a guest, without an error. So it is
 		// with a function's own key (ephemeral_, up to 1.9.0 dynamic_) that is
 		// garbled, outlived its execution or belongs to another project: no
 		// version ever answered project_key_expired.
-	case user != "":
-		c.user, who, has = user, "User (role: users)", userScopes
+	default:
+		user, err := a.userOf(r)
+		if err != nil {
+			return c, err
+		}
+		if user != "" {
+			c.user, c.verified = user, a.users[user].isVerified()
+			who, has = "User (role: users)", userScopes
+		}
 	}
 	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }) {
 		message := who + ` missing scopes (["` + strings.Join(scopes, `","`) + `"])`
 		return c, &Error{401, "general_unauthorized_scope", message}
 	}
 	return c, nil
-}
-
-// isStandard reports whether a key would be a project's own if there were one.
-func isStandard(key string) bool {
-	kind, _, prefixed := strings.Cut(key, "_")
-	return key != "" && (!prefixed || kind == "standard")
 }
 
 // noProject is the error for a request that names no project: 1.8.1 knows nobody

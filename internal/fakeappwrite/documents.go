@@ -109,27 +109,17 @@ func (a *Appwrite) create(q *Request) (Reply, error) {
 
 // newDocumentID returns the id for a new document, empty if none was given.
 func (q *Request) newDocumentID() (string, error) {
-	if err := q.pathParams(); err != nil {
-		return "", err
-	}
-	v := q.Params["documentId"]
-	if v == nil {
-		return "", nil
-	}
-	if v == "unique()" {
+	id, _ := q.Params["documentId"].(string)
+	switch {
+	case id == "unique()":
 		return NewID(), nil
-	}
-	id, ok := v.(string)
-	if !ok || !ValidKey(id) {
+	case q.Params["documentId"] != nil && !ValidKey(id):
 		return "", InvalidParam("documentId", CustomIDRule)
 	}
 	return id, nil
 }
 
 func (a *Appwrite) get(q *Request) (Reply, error) {
-	if err := q.pathParams(); err != nil {
-		return Reply{}, err
-	}
 	c, err := a.Collection(q)
 	if err != nil {
 		return Reply{}, err
@@ -203,14 +193,8 @@ func (c *Collection) cache(d *Document) {
 // $updatedAt: 1.9.6 let exactly one writer through in each of 200 rounds, 1.9.0
 // and 1.8.1 not always (see [Appwrite.CachedRow]).
 func (a *Appwrite) replace(q *Request) (Reply, error) {
-	if err := q.pathParams(); err != nil {
-		return Reply{}, err
-	}
 	data, permissions, err := q.dataParams()
 	if err != nil {
-		return Reply{}, err
-	}
-	if _, err := requestTimestamp(q.HTTP); err != nil {
 		return Reply{}, err
 	}
 	if len(data) == 0 && permissions == nil {
@@ -269,9 +253,6 @@ func (c *Collection) same(x, y *Document) bool {
 }
 
 func (a *Appwrite) delete(q *Request) (Reply, error) {
-	if err := q.pathParams(); err != nil {
-		return Reply{}, err
-	}
 	c, d, err := a.toChange(q, "delete")
 	if err != nil {
 		return Reply{}, err
@@ -284,9 +265,6 @@ func (a *Appwrite) delete(q *Request) (Reply, error) {
 }
 
 func (a *Appwrite) list(q *Request) (Reply, error) {
-	if err := q.pathParams(); err != nil {
-		return Reply{}, err
-	}
 	c, err := a.Collection(q)
 	if err != nil {
 		return Reply{}, err

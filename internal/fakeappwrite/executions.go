@@ -28,16 +28,17 @@ type Execution struct {
 	Status       int
 	Logs, Errors string
 
-	// Trigger is http for a request to the function's domain. Empty is
-	// schedule.
+	// Trigger is http for a request to the function's domain, and for one that
+	// its caller waits for. Empty is schedule.
 	Trigger string `json:"-"`
+
+	UserID, UserJWT string `json:"-"` // as the function gets them
 }
 
 // Waiting returns the executions whose time has not come, the next first.
-func (a *Appwrite) Waiting() []Execution {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.queue)
+func (a *Appwrite) Waiting() (all []Execution) {
+	a.Do(func() { all = slices.Clone(a.queue) })
+	return all
 }
 
 // RunUntil runs the executions that are due until then, one after another and
@@ -95,23 +96,22 @@ func (a *Appwrite) Restart() (lost int) {
 
 // Record keeps an execution that has run, for GET /functions/{id}/executions.
 func (a *Appwrite) Record(e Execution) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if e.ID == "" {
-		e.ID = NewID()
-	}
-	a.ran = append(a.ran, e)
+	e.ID = cmp.Or(e.ID, NewID())
+	a.Do(func() { a.ran = append(a.ran, e) })
 }
 
 // Executions returns what was recorded.
-func (a *Appwrite) Executions() []Execution {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.ran)
+func (a *Appwrite) Executions() (all []Execution) {
+	a.Do(func() { all = slices.Clone(a.ran) })
+	return all
 }
 
-// execute is POST /functions/{id}/executions, as far as an execution is for
-// later.
+// queueNeedsDatabase reports whether that version writes a row of a new execution
+// to the project's database on the spot. It does so after it has made the schedule,
+// which a tick of the scheduler then deletes as an orphan.
+func (a *Appwrite) queueNeedsDatabase() bool { return !Older("1.9.6", a.Version) }
+
+// execute is POST /functions/{id}/executions.
 func (a *Appwrite) execute(q *Request) (Reply, error) {
 	e, err := q.execution(a.now())
 	if err != nil {
@@ -123,6 +123,14 @@ func (a *Appwrite) execute(q *Request) (Reply, error) {
 	}
 	if !q.caller.key && !slices.ContainsFunc(q.caller.roles(), func(role string) bool { return slices.Contains(f.Execute, role) }) {
 		return Reply{}, unauthorized("The current user is not authorized to perform the requested action.")
+	}
+	a.as(q, &e)
+	if e.ScheduledAt.IsZero() {
+		if a.Run == nil {
+			return Reply{}, &Error{500, "general_unknown", "This fake has nothing that runs functions."}
+		}
+		e.Trigger = "http"
+		return a.runNow(e), nil
 	}
 	kept, err := json.Marshal(e)
 	if err != nil {
@@ -138,31 +146,34 @@ func (a *Appwrite) execute(q *Request) (Reply, error) {
 	return Reply{Status: http.StatusAccepted, Body: e.model()}, nil
 }
 
-// execution reads and checks the parameters.
+// execution reads and checks the parameters. A header of the platform's in lower
+// case makes the server answer 500; in other capitals it is taken, and reaches the
+// function before the platform's own.
 func (q *Request) execution(now time.Time) (Execution, error) {
-	e := Execution{ID: NewID(), Function: q.Var("function"), Method: http.MethodPost, Path: "/"}
-	for name, to := range map[string]*string{"method": &e.Method, "path": &e.Path, "body": &e.Body} {
-		s, ok := q.Params[name].(string)
-		if q.Params[name] != nil && !ok {
-			return e, InvalidParam(name, "Value must be a valid string")
-		}
-		if ok {
-			*to = s
-		}
-	}
-	if len(e.Path) > 2048 || len(e.Body) > 10<<20 {
+	e := Execution{ID: NewID(), Function: q.Var("function"), Method: http.MethodPost, Path: "/", Headers: map[string]string{}}
+	err := q.Read(&struct {
+		Method, Path, Body *string
+		Headers            *map[string]string
+	}{&e.Method, &e.Path, &e.Body, &e.Headers})
+	switch {
+	case err != nil:
+		return e, err
+	case len(e.Path) > 2048 || len(e.Body) > 10<<20:
 		return e, InvalidParam("path", "Value must be a valid string and no longer than 2048 chars")
-	}
-	if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}, e.Method) {
+	case !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}, e.Method):
 		return e, InvalidParam("method", "Value must be one of (GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD)")
 	}
-	var err error
-	if e.ScheduledAt, err = q.schedule(now); err != nil {
-		return e, err
+	for name := range e.Headers {
+		if !headerName.MatchString(name) || strings.HasPrefix(name, "x-appwrite-") {
+			return e, serverError()
+		}
 	}
-	e.Headers, err = q.executionHeaders()
+	e.ScheduledAt, err = q.schedule(now)
 	return e, err
 }
+
+// headerName is the name of a header that Appwrite takes.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
 // schedule reads when an execution is to run: at a whole minute, 60 s ahead or
 // more by the server's clock. 59.998 s were refused, as were seconds,
@@ -171,8 +182,10 @@ func (q *Request) schedule(now time.Time) (time.Time, error) {
 	when, scheduled := q.Params["scheduledAt"].(string)
 	async := slices.Contains([]any{true, "true", "1", int64(1)}, q.Params["async"])
 	switch {
+	case !scheduled && async:
+		return time.Time{}, &Error{400, "general_bad_request", "The fake runs no execution that nobody waits for, but at its time: scheduledAt is needed."}
 	case !scheduled:
-		return time.Time{}, &Error{400, "general_bad_request", "The fake runs no execution at once: async and scheduledAt are needed."}
+		return time.Time{}, nil
 	case !async:
 		return time.Time{}, &Error{400, "general_bad_request", "Scheduled executions must run asynchronously. Set scheduledAt to a future date, or set async to true."}
 	}
@@ -182,28 +195,6 @@ func (q *Request) schedule(now time.Time) (time.Time, error) {
 	}
 	return at.UTC(), nil
 }
-
-// executionHeaders reads the headers for the function. One of the platform's in
-// lower case makes the server answer 500; in other capitals it is taken, and
-// reaches the function before the platform's own.
-func (q *Request) executionHeaders() (map[string]string, error) {
-	headers := map[string]string{}
-	given, ok := q.Params["headers"].(map[string]any)
-	if !ok && q.Params["headers"] != nil {
-		return nil, InvalidParam("headers", "Value must be a valid object")
-	}
-	for name, v := range given {
-		s, ok := v.(string)
-		if !ok || !headerName.MatchString(name) || strings.HasPrefix(name, "x-appwrite-") {
-			return nil, serverError()
-		}
-		headers[name] = s
-	}
-	return headers, nil
-}
-
-// headerName is the name of a header that Appwrite takes.
-var headerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
 // listExecutions is GET /functions/{id}/executions.
 func (a *Appwrite) listExecutions(q *Request) (Reply, error) {

@@ -124,20 +124,22 @@ func TestRunUntil(t *testing.T) {
 // TestRunsTwice: on 1.9.6 what shares its minute may run once more.
 func TestRunsTwice(t *testing.T) {
 	for version, want := range map[string]string{"1.9.0": "/a /b /c", "1.9.6": "/a /b /b /c /c"} {
-		a := newAppwrite(t)
-		a.AddKey("standard_all", "execution.write")
-		a.Version, a.RunsTwice = version, true
-		clock := newQueueClock()
-		a.Now = clock.Now
-		start := clock.Now().Truncate(time.Minute)
-		for path, minutes := range map[string]time.Duration{"/a": 2, "/b": 3} {
-			queueing(t, a, scheduled(start.Add(minutes*time.Minute), path))
-		}
-		queueing(t, a, scheduled(start.Add(3*time.Minute), "/c"))
-		var ran []string
-		n := a.RunUntil(start.Add(time.Hour), clock, func(e Execution) { ran = append(ran, e.Path) })
-		if got := strings.Join(ran, " "); got != want || n != len(ran) {
-			t.Errorf("%s: RunUntil = %d, ran %s; want %s", version, n, got, want)
-		}
+		t.Run(version, func(t *testing.T) {
+			a := newAppwrite(t)
+			a.AddKey("standard_all", "execution.write")
+			a.Version, a.RunsTwice = version, true
+			clock := newQueueClock()
+			a.Now = clock.Now
+			start := clock.Now().Truncate(time.Minute)
+			for path, minutes := range map[string]time.Duration{"/a": 2, "/b": 3} {
+				queueing(t, a, scheduled(start.Add(minutes*time.Minute), path))
+			}
+			queueing(t, a, scheduled(start.Add(3*time.Minute), "/c"))
+			var ran []string
+			n := a.RunUntil(start.Add(time.Hour), clock, func(e Execution) { ran = append(ran, e.Path) })
+			if got := strings.Join(ran, " "); got != want || n != len(ran) {
+				t.Errorf("RunUntil = %d, ran %s; want %s", n, got, want)
+			}
+		})
 	}
 }

@@ -2,7 +2,6 @@ package fakeappwrite
 
 import (
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -38,16 +37,12 @@ func (a *Appwrite) Inject(f Fault) {
 	if f.Reply == nil && (f.After || f.Delay <= 0) || f.Times < 0 {
 		panic("fake Appwrite: Inject: a fault that spoils nothing")
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.faults = append(a.faults, &f)
+	a.Do(func() { a.faults = append(a.faults, &f) })
 }
 
 // Heal ends all faults.
 func (a *Appwrite) Heal() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.faults = nil
+	a.Do(func() { a.faults = nil })
 }
 
 // takeFault returns the fault that spoils the next request, or nil. It needs
@@ -60,12 +55,9 @@ func (a *Appwrite) takeFault(operation string) *Fault {
 		return nil
 	}
 	fault := *a.faults[i]
-	switch fault.Times {
-	case 0:
-	case 1:
+	a.faults[i].Times--
+	if fault.Times == 1 { // one that had 0 goes on below it
 		a.faults = slices.Delete(a.faults, i, i+1)
-	default:
-		a.faults[i].Times--
 	}
 	return &fault
 }
@@ -75,10 +67,8 @@ func wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-r.Context().Done():
 		return false
@@ -93,24 +83,12 @@ func Status(code int, errorType, message string) http.HandlerFunc {
 		panic(err) // strings and numbers
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		if code == http.StatusTooManyRequests {
+		if h := w.Header(); code == http.StatusTooManyRequests {
 			h.Set("X-RateLimit-Limit", "120")
 			h.Set("X-RateLimit-Remaining", "0")
 			h.Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Unix()+60, 10))
 		}
-		h.Set("Content-Type", jsonType)
-		w.WriteHeader(code)
-		w.Write(body)
-	}
-}
-
-// HTML replies with a page, as a proxy in front of Appwrite does.
-func HTML(code int) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", htmlType)
-		w.WriteHeader(code)
-		w.Write(page(code))
+		send(w, code, jsonType, body)
 	}
 }
 
@@ -119,19 +97,22 @@ const (
 	htmlType = "text/html; charset=UTF-8"
 )
 
-// page is HTML that shows a status.
-func page(code int) []byte {
+func send(w http.ResponseWriter, code int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(code)
+	w.Write(body)
+}
+
+// HTML replies with a page, as a proxy in front of Appwrite does.
+func HTML(code int) http.HandlerFunc {
 	text := strconv.Itoa(code) + " " + http.StatusText(code)
-	return []byte("<!DOCTYPE html><html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n")
+	page := "<!DOCTYPE html><html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n"
+	return func(w http.ResponseWriter, r *http.Request) { send(w, code, htmlType, []byte(page)) }
 }
 
 // Empty replies with the JSON object {}.
 func Empty(code int) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", jsonType)
-		w.WriteHeader(code)
-		io.WriteString(w, "{}")
-	}
+	return func(w http.ResponseWriter, r *http.Request) { send(w, code, jsonType, []byte("{}")) }
 }
 
 // Redirect sends the caller elsewhere.

@@ -191,18 +191,16 @@ func (c *Collection) queryValue(attribute string, v any) (any, error) {
 // selection is what the select queries name, or nil for everything. The fields
 // with a dollar come in any case.
 func (c *Collection) selection(queries []query) (map[string]bool, error) {
-	var selected map[string]bool
+	queries = slices.DeleteFunc(queries, func(q query) bool { return q.method != "select" })
+	if len(queries) == 0 {
+		return nil, nil
+	}
+	selected := map[string]bool{}
 	for _, q := range queries {
-		if q.method != "select" {
-			continue
-		}
-		if selected == nil {
-			selected = map[string]bool{}
-		}
 		for _, v := range q.values {
 			name, _ := v.(string)
 			if _, ok := c.attribute(name); !ok && !strings.HasPrefix(name, "$") {
-				return nil, unknownAttribute(name)
+				return nil, invalidQuery("Attribute not found in schema: " + name)
 			}
 			selected[name] = true
 		}
@@ -252,13 +250,9 @@ func (c *Collection) checkAttribute(name string) error {
 		return nil
 	}
 	if _, ok := c.attribute(name); !ok {
-		return unknownAttribute(name)
+		return invalidQuery("Attribute not found in schema: " + name)
 	}
 	return nil
-}
-
-func unknownAttribute(name string) error {
-	return invalidQuery("Attribute not found in schema: " + name)
 }
 
 // value returns what queries compare. Ids are equal whatever their case.

@@ -28,6 +28,23 @@ type Request struct {
 // Var returns the segment of the path that has this name in the route's pattern.
 func (q *Request) Var(name string) string { return q.vars[name] }
 
+// Read reads the parameters into a struct that has the defaults. Null is the same
+// as absent. The required ones must be there, and not be empty.
+func (q *Request) Read(into any, required ...string) error {
+	for _, name := range required {
+		if v := q.Params[name]; v == nil || v == "" {
+			return &Error{400, "general_argument_invalid", `Param "` + name + `" is not optional.`}
+		}
+	}
+	if len(q.Params) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(q.Body, into); err != nil {
+		return &Error{400, "general_argument_invalid", err.Error()}
+	}
+	return nil
+}
+
 // decodeBody returns the parameters in a JSON body. Appwrite takes a body that
 // is not JSON, or does not say that it is, for one without parameters.
 func decodeBody(r *http.Request, body []byte) map[string]any {
@@ -120,13 +137,10 @@ type Model = map[string]any
 // Shown is what the API shows of v now: one Model or several.
 func Shown[T Model | []Model](v any) (shown T) {
 	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // structs of this package's and fakeconsole's
-	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // a float64 cannot hold the bounds of an integer
-	if err := d.Decode(&shown); err != nil {
-		panic(err)
+	if err = errors.Join(err, d.Decode(&shown)); err != nil {
+		panic(err) // v is none of the structs of this package and fakeconsole
 	}
 	return shown
 }
@@ -136,6 +150,8 @@ type Reply struct {
 	Status int
 	Header map[string]string
 	Body   any // JSON, or bytes that go out as they are, or nil for none
+
+	then func() Reply // makes the reply, when the lock is free again
 }
 
 // Failure is the reply for an error.

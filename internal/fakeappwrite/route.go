@@ -65,8 +65,8 @@ func (a *Appwrite) find(r *http.Request) (route, map[string]string) {
 	sent := strings.Split(strings.TrimLeft(r.URL.EscapedPath(), "/"), "/")
 	segments := a.segments(sent)
 	for _, route := range a.routes {
-		if route.method == r.Method && route.matches(segments) {
-			return route, route.vars(sent)
+		if vars, ok := route.match(segments, sent); ok && route.method == r.Method {
+			return route, vars
 		}
 	}
 	return route{}, nil
@@ -85,43 +85,34 @@ func (a *Appwrite) segments(sent []string) []string {
 	return segments
 }
 
-func (r route) matches(segments []string) bool {
+// match compares the pattern with the segments, and takes the ids from sent.
+func (r route) match(segments, sent []string) (vars map[string]string, ok bool) {
 	if len(r.parts) != len(segments) {
-		return false
+		return nil, false
 	}
-	for i, part := range r.parts {
-		if part != segments[i] && !strings.HasPrefix(part, "{") {
-			return false
-		}
-	}
-	return true
-}
-
-func (r route) vars(sent []string) map[string]string {
-	vars := map[string]string{}
+	vars = map[string]string{}
 	for i, part := range r.parts {
 		if strings.HasPrefix(part, "{") {
 			vars[strings.Trim(part, "{}")] = sent[i]
+		} else if part != segments[i] {
+			return nil, false
 		}
 	}
-	return vars
+	return vars, true
 }
 
 // noRoute answers a request for a route that does not exist: 1.9.6 with a page,
 // 1.9.0 and 1.8.1 with an error like any other.
-func (a *Appwrite) noRoute() Reply {
-	if Older(a.Version, "1.9.6") {
-		return a.Failure(&Error{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."})
+func (a *Appwrite) noRoute(w http.ResponseWriter, r *http.Request) {
+	if !Older(a.Version, "1.9.6") {
+		HTML(http.StatusNotFound)(w, r)
+		return
 	}
-	return Reply{Status: http.StatusNotFound, Header: map[string]string{"Content-Type": htmlType}, Body: page(http.StatusNotFound)}
+	a.Failure(&Error{404, "general_route_not_found", "The requested route was not found. Please refer to the API docs and try again."}).Write(w)
 }
 
 // version answers guests and users. Its scope is public, which API keys never
 // have: with one it was 401 on 1.8.1, 1.9.0 and 1.9.6.
 func (a *Appwrite) version(*Request) (Reply, error) {
 	return Reply{Status: http.StatusOK, Body: Model{"version": a.Version}}, nil
-}
-
-func (a *Appwrite) account(q *Request) (Reply, error) {
-	return Reply{Status: http.StatusOK, Body: Model{"$id": q.caller.user}}, nil
 }

@@ -163,11 +163,6 @@ func (c *Collection) RemoveAttribute(i int) {
 	}
 }
 
-// Fits reports whether all documents have a value that the attribute takes.
-func (c *Collection) Fits(at Attribute) bool {
-	return !slices.ContainsFunc(c.order, func(d *Document) bool { return at.check(d.Data[at.Key]) != nil })
-}
-
 // check validates a document as Appwrite does: first whether all that is
 // required is there, then whether there is anything unknown, then the values.
 func (c *Collection) check(data map[string]any) error {

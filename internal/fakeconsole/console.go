@@ -4,7 +4,6 @@
 package fakeconsole
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -75,38 +74,38 @@ func (c *Console) handleAll() {
 	)
 	c.Handle("GET", databases, "GET databases", databasesRead, c.listDatabases)
 	c.Handle("POST", databases, "POST databases", databasesWrite, c.createDatabase)
-	c.Handle("GET", database, "GET databases", databasesRead, c.database(c.getDatabase))
-	c.Handle("PUT", database, "PUT databases", databasesWrite, c.database(c.updateDatabase))
-	c.Handle("DELETE", database, "DELETE databases", databasesWrite, c.database(c.deleteDatabase))
+	c.Handle("GET", database, "GET databases", databasesRead, with(c.findDatabase, get))
+	c.Handle("PUT", database, "PUT databases", databasesWrite, with(c.findDatabase, c.updateDatabase))
+	c.Handle("DELETE", database, "DELETE databases", databasesWrite, with(c.findDatabase, c.deleteDatabase))
 
-	c.Handle("POST", collections, "POST collections", collectionsWrite, c.database(c.createCollection))
-	c.Handle("GET", collection, "GET collections", collectionsRead, c.collection(c.getCollection))
-	c.Handle("PUT", collection, "PUT collections", collectionsWrite, c.collection(c.updateCollection))
-	c.Handle("DELETE", collection, "DELETE collections", collectionsWrite, c.collection(c.deleteCollection))
+	c.Handle("POST", collections, "POST collections", collectionsWrite, with(c.findDatabase, c.createCollection))
+	c.Handle("GET", collection, "GET collections", collectionsRead, with(c.Collection, get))
+	c.Handle("PUT", collection, "PUT collections", collectionsWrite, with(c.Collection, c.updateCollection))
+	c.Handle("DELETE", collection, "DELETE collections", collectionsWrite, with(c.Collection, c.deleteCollection))
 
-	c.Handle("GET", attributes, "GET attributes", attributesRead, c.collection(c.listAttributes))
-	c.Handle("POST", attributes+"/{type}", "POST attributes", attributesWrite, c.collection(c.createAttribute))
-	c.Handle("PATCH", attributes+"/{type}/{key}", "PATCH attributes", attributesWrite, c.collection(c.updateAttribute))
-	c.Handle("DELETE", attributes+"/{key}", "DELETE attributes", attributesWrite, c.collection(c.deleteAttribute))
-	c.Handle("GET", collection+"/indexes", "GET indexes", indexesRead, c.collection(c.listIndexes))
-	c.Handle("POST", collection+"/indexes", "POST indexes", indexesWrite, c.collection(c.createIndex))
+	c.Handle("GET", attributes, "GET attributes", attributesRead, with(c.Collection, c.listAttributes))
+	c.Handle("POST", attributes+"/{type}", "POST attributes", attributesWrite, with(c.Collection, c.createAttribute))
+	c.Handle("PATCH", attributes+"/{type}/{key}", "PATCH attributes", attributesWrite, with(c.Collection, c.updateAttribute))
+	c.Handle("DELETE", attributes+"/{key}", "DELETE attributes", attributesWrite, with(c.Collection, c.deleteAttribute))
+	c.Handle("GET", collection+"/indexes", "GET indexes", indexesRead, with(c.Collection, c.listIndexes))
+	c.Handle("POST", collection+"/indexes", "POST indexes", indexesWrite, with(c.Collection, c.createIndex))
 
 	c.Handle("GET", functions, "GET functions", functionsRead, c.listFunctions)
 	c.Handle("POST", functions, "POST functions", functionsWrite, c.createFunction)
-	c.Handle("GET", function, "GET functions", functionsRead, c.function(c.getFunction))
-	c.Handle("PUT", function, "PUT functions", functionsWrite, c.function(c.updateFunction))
-	c.Handle("DELETE", function, "DELETE functions", functionsWrite, c.function(c.deleteFunction))
+	c.Handle("GET", function, "GET functions", functionsRead, with(c.findFunction, get))
+	c.Handle("PUT", function, "PUT functions", functionsWrite, with(c.findFunction, c.updateFunction))
+	c.Handle("DELETE", function, "DELETE functions", functionsWrite, with(c.findFunction, c.deleteFunction))
 
-	c.Handle("GET", variables, "GET variables", functionsRead, c.function(c.listVariables))
-	c.Handle("POST", variables, "POST variables", functionsWrite, c.function(c.createVariable))
-	c.Handle("PUT", variables+"/{variable}", "PUT variables", functionsWrite, c.function(c.updateVariable))
-	c.Handle("DELETE", variables+"/{variable}", "DELETE variables", functionsWrite, c.function(c.deleteVariable))
+	c.Handle("GET", variables, "GET variables", functionsRead, with(c.findFunction, c.listVariables))
+	c.Handle("POST", variables, "POST variables", functionsWrite, with(c.findFunction, c.createVariable))
+	c.Handle("PUT", variables+"/{variable}", "PUT variables", functionsWrite, with(c.findFunction, c.updateVariable))
+	c.Handle("DELETE", variables+"/{variable}", "DELETE variables", functionsWrite, with(c.findFunction, c.deleteVariable))
 
-	c.Handle("GET", deployments, "GET deployments", functionsRead, c.function(c.listDeployments))
-	c.Handle("POST", deployments, "POST deployments", functionsWrite, c.function(c.createDeployment))
-	c.Handle("GET", deployments+"/{deployment}", "GET deployments", functionsRead, c.function(c.getDeployment))
-	c.Handle("GET", deployments+"/{deployment}/download", "GET deployments", functionsRead, c.function(c.downloadDeployment))
-	c.Handle("PATCH", function+"/deployment", "PATCH deployments", functionsWrite, c.function(c.activateDeployment))
+	c.Handle("GET", deployments, "GET deployments", functionsRead, with(c.findFunction, c.listDeployments))
+	c.Handle("POST", deployments, "POST deployments", functionsWrite, with(c.findFunction, c.createDeployment))
+	c.Handle("GET", deployments+"/{deployment}", "GET deployments", functionsRead, with(c.findDeployment, get))
+	c.Handle("GET", deployments+"/{deployment}/download", "GET deployments", functionsRead, with(c.findDeployment, c.downloadDeployment))
+	c.Handle("PATCH", function+"/deployment", "PATCH deployments", functionsWrite, with(c.findFunction, c.activateDeployment))
 
 	c.Handle("GET", "/v1/proxy/rules", "GET rules", rulesRead, c.listRules)
 	c.Handle("POST", "/v1/proxy/rules/function", "POST rules", rulesWrite, c.createRule)
@@ -119,19 +118,25 @@ func nobody(*request) (reply, error) {
 	return reply{}, &apiError{Status: 401, Type: "general_unauthorized_scope", Message: "nobody is logged in"}
 }
 
-func okReply(v any) (reply, error) {
-	return reply{Status: http.StatusOK, Body: fakeappwrite.Shown[model](v)}, nil
-}
-
-func createdReply(v any) (reply, error) {
-	return reply{Status: http.StatusCreated, Body: fakeappwrite.Shown[model](v)}, nil
-}
-
-func acceptedReply(v any) (reply, error) {
-	return reply{Status: http.StatusAccepted, Body: fakeappwrite.Shown[model](v)}, nil
+// answer replies with what v is now.
+func answer(status int, v any) (reply, error) {
+	return reply{Status: status, Body: fakeappwrite.Shown[model](v)}, nil
 }
 
 func deletedReply() (reply, error) { return reply{Status: http.StatusNoContent}, nil }
+
+func get[T any](_ *request, found T) (reply, error) { return answer(http.StatusOK, found) }
+
+// with finds what the path names before anything else.
+func with[T any](find func(*request) (T, error), handle func(*request, T) (reply, error)) fakeappwrite.Handler {
+	return func(q *request) (reply, error) {
+		found, err := find(q)
+		if err != nil {
+			return reply{}, err
+		}
+		return handle(q, found)
+	}
+}
 
 // list replies with one page of a slice.
 func list(q *request, kind string, all any) (reply, error) {
@@ -145,23 +150,6 @@ func sorted[T any](m map[string]T) []T {
 		values = append(values, m[id])
 	}
 	return values
-}
-
-// read reads the parameters of a request into a struct that has the defaults. Null
-// is the same as absent. The required ones must be there, and not be empty.
-func read(q *request, into any, required ...string) error {
-	for _, name := range required {
-		if v := q.Params[name]; v == nil || v == "" {
-			return badRequest("general_argument_invalid", `Param "`+name+`" is not optional.`)
-		}
-	}
-	if len(q.Params) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(q.Body, into); err != nil {
-		return badRequest("general_argument_invalid", err.Error())
-	}
-	return nil
 }
 
 // newID reads the id for something new of that kind.

@@ -2,6 +2,7 @@ package fakeconsole
 
 import (
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -15,33 +16,16 @@ type (
 	index      = fakeappwrite.Index
 )
 
-// database finds the one in the path before anything else.
-func (c *Console) database(handle func(*request, *database) (reply, error)) func(*request) (reply, error) {
-	return func(q *request) (reply, error) {
-		db := c.Databases[q.Var("database")]
-		if db == nil {
-			return reply{}, c.NotFound("database", q.Var("database"))
-		}
-		return handle(q, db)
+func (c *Console) findDatabase(q *request) (*database, error) {
+	if db := c.Databases[q.Var("database")]; db != nil {
+		return db, nil
 	}
-}
-
-// collection does that for a collection.
-func (c *Console) collection(handle func(*request, *collection) (reply, error)) func(*request) (reply, error) {
-	return func(q *request) (reply, error) {
-		coll, err := c.Collection(q)
-		if err != nil {
-			return reply{}, err
-		}
-		return handle(q, coll)
-	}
+	return nil, c.NotFound("database", q.Var("database"))
 }
 
 func (c *Console) listDatabases(q *request) (reply, error) {
 	return list(q, "databases", sorted(c.Databases))
 }
-
-func (c *Console) getDatabase(_ *request, db *database) (reply, error) { return okReply(db) }
 
 func (c *Console) createDatabase(q *request) (reply, error) {
 	id, err := newID(q, "database", c.Databases)
@@ -49,29 +33,27 @@ func (c *Console) createDatabase(q *request) (reply, error) {
 		return reply{}, err
 	}
 	db := &database{ID: id, Enabled: true, Times: c.Stamp(), Collections: map[string]*collection{}}
-	if err := read(q, db, "name"); err != nil {
+	if err := q.Read(db, "name"); err != nil {
 		return reply{}, err
 	}
 	c.Databases[id] = db
-	return createdReply(db)
+	return answer(http.StatusCreated, db)
 }
 
 func (c *Console) updateDatabase(q *request, db *database) (reply, error) {
 	changed := *db
 	changed.Enabled, changed.Updated = true, c.Stamp().Updated
-	if err := read(q, &changed, "name"); err != nil {
+	if err := q.Read(&changed, "name"); err != nil {
 		return reply{}, err
 	}
 	*db = changed
-	return okReply(db)
+	return answer(http.StatusOK, db)
 }
 
 func (c *Console) deleteDatabase(_ *request, db *database) (reply, error) {
 	delete(c.Databases, db.ID)
 	return deletedReply()
 }
-
-func (c *Console) getCollection(_ *request, coll *collection) (reply, error) { return okReply(coll) }
 
 // createCollection takes no attributes and indexes, which 1.8 ignores.
 func (c *Console) createCollection(q *request, db *database) (reply, error) {
@@ -85,7 +67,7 @@ func (c *Console) createCollection(q *request, db *database) (reply, error) {
 	}
 	coll.Attributes, coll.Indexes = []attribute{}, []index{}
 	db.Collections[id] = coll
-	return createdReply(coll)
+	return answer(http.StatusCreated, coll)
 }
 
 // readCollection gives what is absent its default, except for permissions: a PUT
@@ -99,7 +81,7 @@ func readCollection(q *request, coll *collection) error {
 	if permissions != nil {
 		coll.Permissions = permissions
 	}
-	return read(q, coll, "name")
+	return q.Read(coll, "name")
 }
 
 func (c *Console) updateCollection(q *request, coll *collection) (reply, error) {
@@ -109,7 +91,7 @@ func (c *Console) updateCollection(q *request, coll *collection) (reply, error) 
 	}
 	changed.Updated, changed.Attributes, changed.Indexes = c.Stamp().Updated, coll.Attributes, coll.Indexes
 	*coll = changed
-	return okReply(coll)
+	return answer(http.StatusOK, coll)
 }
 
 func (c *Console) deleteCollection(_ *request, coll *collection) (reply, error) {
@@ -140,7 +122,7 @@ func (c *Console) createAttribute(q *request, coll *collection) (reply, error) {
 		return reply{}, alreadyExists("attribute")
 	}
 	coll.Attributes = append(coll.Attributes, at)
-	return acceptedReply(at)
+	return answer(http.StatusAccepted, at)
 }
 
 // readAttribute leaves a size or limit that is absent as it is, and checks the
@@ -155,7 +137,7 @@ func readAttribute(q *request, at *attribute, required ...string) error {
 		at.Min, at.Max = &least, &most
 	}
 	at.Default = nil
-	if err := read(q, at, append(required, "required")...); err != nil {
+	if err := q.Read(at, append(required, "required")...); err != nil {
 		return err
 	}
 	switch {
@@ -163,8 +145,6 @@ func readAttribute(q *request, at *attribute, required ...string) error {
 		return fakeappwrite.InvalidParam("size", "Value must be a valid range between 1 and 1,073,741,824")
 	case at.Type == "integer" && *at.Min > *at.Max:
 		return badRequest("attribute_value_invalid", "Minimum value must be lesser than maximum value")
-	case at.Required && at.Default != nil:
-		return badRequest("attribute_default_unsupported", "Default value cannot be set for required attributes.")
 	}
 	if err := at.Known(); err != nil {
 		return fakeappwrite.InvalidParam("type", err.Error())
@@ -172,9 +152,11 @@ func readAttribute(q *request, at *attribute, required ...string) error {
 	return nil
 }
 
-// attribute returns the place of the one in the path.
+// attribute returns the place of the one in the path, where its type may be.
 func (c *Console) attribute(q *request, coll *collection) (int, error) {
-	i := slices.IndexFunc(coll.Attributes, func(at attribute) bool { return at.Key == q.Var("key") })
+	i := slices.IndexFunc(coll.Attributes, func(at attribute) bool {
+		return at.Key == q.Var("key") && (q.Var("type") == "" || q.Var("type") == at.Type)
+	})
 	if i < 0 {
 		return 0, c.NotFound("attribute", q.Var("key"))
 	}
@@ -188,19 +170,13 @@ func (c *Console) updateAttribute(q *request, coll *collection) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	at, old := coll.Attributes[i], coll.Attributes[i]
-	if old.Type != q.Var("type") {
-		return reply{}, badRequest("attribute_type_invalid", "The attribute type is invalid.")
-	}
+	at := coll.Attributes[i]
 	if err := readAttribute(q, &at); err != nil {
 		return reply{}, err
 	}
-	if at.Size < old.Size && !coll.Fits(at) {
-		return reply{}, badRequest("attribute_invalid_resize", "Existing data is too large for new size.")
-	}
-	at.Key, at.Updated = old.Key, c.Stamp().Updated
+	at.Key, at.Updated = q.Var("key"), c.Stamp().Updated
 	coll.Attributes[i] = at
-	return okReply(at)
+	return answer(http.StatusOK, at)
 }
 
 func (c *Console) deleteAttribute(q *request, coll *collection) (reply, error) {
@@ -223,7 +199,7 @@ func (c *Console) listIndexes(q *request, coll *collection) (reply, error) {
 // 1.9.6 answered 400 attribute_not_available.
 func (c *Console) createIndex(q *request, coll *collection) (reply, error) {
 	ix := index{Orders: []string{}, Status: "processing", Times: c.Stamp()}
-	if err := read(q, &ix, "key", "type", "attributes"); err != nil {
+	if err := q.Read(&ix, "key", "type", "attributes"); err != nil {
 		return reply{}, err
 	}
 	if err := ix.Known(); err != nil {
@@ -242,5 +218,5 @@ func (c *Console) createIndex(q *request, coll *collection) (reply, error) {
 		}
 	}
 	coll.Indexes = append(coll.Indexes, ix)
-	return acceptedReply(ix)
+	return answer(http.StatusAccepted, ix)
 }

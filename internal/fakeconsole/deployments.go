@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
@@ -44,22 +43,18 @@ func (c *Console) deployment(f *function, id string) (*deployment, error) {
 	return f.deployments[i], nil
 }
 
-func (c *Console) getDeployment(q *request, f *function) (reply, error) {
-	d, err := c.deployment(f, q.Var("deployment"))
+func (c *Console) findDeployment(q *request) (*deployment, error) {
+	f, err := c.findFunction(q)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
-	return okReply(d)
+	return c.deployment(f, q.Var("deployment"))
 }
 
 // downloadDeployment sends the upload back. There is no output of a build here.
-func (c *Console) downloadDeployment(q *request, f *function) (reply, error) {
-	d, err := c.deployment(f, q.Var("deployment"))
-	if err == nil && q.HTTP.URL.Query().Get("type") != "source" {
-		err = fakeappwrite.InvalidParam("type", "The fake has the source alone.")
-	}
-	if err != nil {
-		return reply{}, err
+func (c *Console) downloadDeployment(q *request, d *deployment) (reply, error) {
+	if q.HTTP.URL.Query().Get("type") != "source" {
+		return reply{}, fakeappwrite.InvalidParam("type", "The fake has the source alone.")
 	}
 	return reply{Status: http.StatusOK, Header: map[string]string{"Content-Type": "application/gzip"}, Body: d.source}, nil
 }
@@ -75,7 +70,7 @@ func (c *Console) activateDeployment(q *request, f *function) (reply, error) {
 		return reply{}, err
 	}
 	c.activate(f, d)
-	return okReply(f)
+	return answer(http.StatusOK, f)
 }
 
 // pieceSize is what the CLI and the SDKs send at once of a larger upload.
@@ -100,16 +95,13 @@ func (c *Console) createDeployment(q *request, f *function) (reply, error) {
 	if f.Entrypoint == "" && q.HTTP.FormValue("entrypoint") == "" {
 		return reply{}, badRequest("function_entrypoint_missing", `Entrypoint for your Appwrite Function is missing.`)
 	}
-	file, header, err := q.HTTP.FormFile("code")
+	file, _, err := q.HTTP.FormFile("code")
 	if err != nil {
 		return reply{}, badRequest("storage_file_empty", "Empty file passed to the endpoint.")
 	}
 	code, err := io.ReadAll(file)
 	if err != nil {
 		return reply{}, err
-	}
-	if !strings.HasSuffix(header.Filename, ".gz") {
-		return reply{}, badRequest("storage_file_type_unsupported", "The given file extension is not supported.")
 	}
 	first, size, err := piece(q.HTTP.Header.Get("Content-Range"), len(code))
 	if err != nil {
@@ -135,7 +127,7 @@ func (c *Console) receive(f *function, id string, first int, code []byte, begun 
 	}
 	u.received = append(u.received, code...)
 	if !last {
-		return acceptedReply(deployment{ID: id, Status: "waiting", Activate: u.activate, Times: c.Stamp()})
+		return answer(http.StatusAccepted, deployment{ID: id, Status: "waiting", Activate: u.activate, Times: c.Stamp()})
 	}
 	delete(c.pieces, id)
 	if !fakeappwrite.Older(c.Version, "1.9.6") {
@@ -177,7 +169,7 @@ func (c *Console) deploy(f *function, id string, code []byte, activate bool) (re
 		defer c.builds.Done()
 		c.build(f, d)
 	}()
-	return acceptedReply(d)
+	return answer(http.StatusAccepted, d)
 }
 
 // FailBuilds makes builds fail with this log. With an empty one they succeed

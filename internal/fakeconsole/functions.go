@@ -2,6 +2,7 @@ package fakeconsole
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -33,7 +34,6 @@ type function struct {
 // A state is what becomes of a function.
 type state struct {
 	fakeappwrite.Times
-	Live              bool              `json:"live"` // has its variables as they are
 	Variables         []*variable       `json:"vars"`
 	DeploymentID      string            `json:"deploymentId"`
 	DeploymentCreated fakeappwrite.Time `json:"deploymentCreatedAt"`
@@ -45,35 +45,29 @@ type state struct {
 	key         string            // for the function there, with whatever scopes it has
 }
 
-// function finds the one in the path before anything else.
-func (c *Console) function(handle func(*request, *function) (reply, error)) func(*request) (reply, error) {
-	return func(q *request) (reply, error) {
-		f := c.functions[q.Var("function")]
-		if f == nil {
-			return reply{}, c.NotFound("function", q.Var("function"))
-		}
-		return handle(q, f)
+func (c *Console) findFunction(q *request) (*function, error) {
+	if f := c.functions[q.Var("function")]; f != nil {
+		return f, nil
 	}
+	return nil, c.NotFound("function", q.Var("function"))
 }
 
 func (c *Console) listFunctions(q *request) (reply, error) {
 	return list(q, "functions", sorted(c.functions))
 }
 
-func (c *Console) getFunction(_ *request, f *function) (reply, error) { return okReply(f) }
-
 func (c *Console) createFunction(q *request) (reply, error) {
 	id, err := newID(q, "function", c.functions)
 	if err != nil {
 		return reply{}, err
 	}
-	f := &function{state: state{Times: c.Stamp(), Live: true, Variables: []*variable{}}}
+	f := &function{state: state{Times: c.Stamp(), Variables: []*variable{}}}
 	if err := readFunction(q, f, "runtime"); err != nil {
 		return reply{}, err
 	}
 	f.ID = id
 	c.functions[id], c.Functions[id] = f, &f.Function
-	return createdReply(f)
+	return answer(http.StatusCreated, f)
 }
 
 // readFunction reads the settings of f. What is absent gets its default, except for
@@ -84,7 +78,7 @@ func readFunction(q *request, f *function, required ...string) error {
 		Runtime:  f.Runtime, Entrypoint: f.Entrypoint, Specification: defaultSpecification,
 		Events: []string{}, Timeout: 15, Enabled: true, Logging: true,
 	}
-	if err := read(q, &settings, append(required, "name")...); err != nil {
+	if err := q.Read(&settings, append(required, "name")...); err != nil {
 		return err
 	}
 	switch {
@@ -109,16 +103,12 @@ func invalidScope(s string) bool {
 	return resource == "" || action != "read" && action != "write"
 }
 
-// updateFunction is PUT. It sets live anew, so that a variable that waits for a
-// deployment no longer shows.
 func (c *Console) updateFunction(q *request, f *function) (reply, error) {
-	old := *f
 	if err := readFunction(q, f); err != nil {
 		return reply{}, err
 	}
-	f.Live = f.Name == old.Name && f.Runtime == old.Runtime && f.Entrypoint == old.Entrypoint && f.Commands == old.Commands
 	f.Updated = c.Stamp().Updated
-	return okReply(f)
+	return answer(http.StatusOK, f)
 }
 
 func (c *Console) deleteFunction(_ *request, f *function) (reply, error) {
@@ -142,7 +132,7 @@ type variable struct {
 
 // listVariables sends them all: this list has no queries.
 func (c *Console) listVariables(_ *request, f *function) (reply, error) {
-	return okReply(model{"total": len(f.Variables), "variables": f.Variables})
+	return answer(http.StatusOK, model{"total": len(f.Variables), "variables": f.Variables})
 }
 
 func (c *Console) createVariable(q *request, f *function) (reply, error) {
@@ -153,14 +143,14 @@ func (c *Console) createVariable(q *request, f *function) (reply, error) {
 	if err := f.readVariable(q, v); err != nil {
 		return reply{}, err
 	}
-	f.Variables, f.Live = append(f.Variables, v), false
-	return createdReply(v)
+	f.Variables = append(f.Variables, v)
+	return answer(http.StatusCreated, v)
 }
 
 // readVariable leaves a value that is absent as it is.
 func (f *function) readVariable(q *request, v *variable) error {
 	v.Value = v.real
-	if err := read(q, v, "key"); err != nil {
+	if err := q.Read(v, "key"); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(f.Variables, func(other *variable) bool { return other.ID != v.ID && other.Key == v.Key }) {
@@ -195,13 +185,13 @@ func (c *Console) updateVariable(q *request, f *function) (reply, error) {
 	if f.Variables[i].Secret && !v.Secret {
 		return reply{}, badRequest("variable_cannot_unset_secret", "Secret variables cannot be marked as non-secret.")
 	}
-	answer := v // on 1.8.1 and 1.9.0 with the time of the change before
+	shown := v
 	v.Updated = c.Stamp().Updated
 	if !fakeappwrite.Older(c.Version, "1.9.6") {
-		answer = v
+		shown = v // 1.8.1 and 1.9.0 answer with the time of the change before
 	}
-	f.Variables[i], f.Live = &v, false
-	return okReply(answer)
+	f.Variables[i] = &v
+	return answer(http.StatusOK, shown)
 }
 
 func (c *Console) deleteVariable(q *request, f *function) (reply, error) {
@@ -209,7 +199,7 @@ func (c *Console) deleteVariable(q *request, f *function) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	f.Variables, f.Live = slices.Delete(f.Variables, i, i+1), false
+	f.Variables = slices.Delete(f.Variables, i, i+1)
 	return deletedReply()
 }
 
@@ -231,7 +221,7 @@ func (c *Console) listRules(q *request) (reply, error) { return list(q, "rules",
 // (seen on 1.9.6, see [Console.Domain]).
 func (c *Console) createRule(q *request) (reply, error) {
 	r := &rule{ID: fakeappwrite.NewID(), ResourceType: "function", Trigger: "manual", Status: "verified", Times: c.Stamp()}
-	if err := read(q, r, "domain", "functionId"); err != nil {
+	if err := q.Read(r, "domain", "functionId"); err != nil {
 		return reply{}, err
 	}
 	r.ResourceID = r.FunctionID
@@ -245,7 +235,7 @@ func (c *Console) createRule(q *request) (reply, error) {
 		return reply{}, &apiError{Status: 409, Type: "rule_already_exists", Message: "Domain is already used. Please try again with a different domain."}
 	}
 	c.rules = append(c.rules, r)
-	return createdReply(r)
+	return answer(http.StatusCreated, r)
 }
 
 // activate makes d the function's active deployment, with the variables as they
@@ -265,7 +255,7 @@ func (c *Console) activate(f *function, d *deployment) {
 	if fakeappwrite.Older(c.Version, "1.9.1") {
 		f.key = "dynamic_" + fakeappwrite.NewID()
 	}
-	f.Live, f.Updated, f.DeploymentID, f.DeploymentCreated = true, c.Stamp().Updated, d.ID, d.Created
+	f.Updated, f.DeploymentID, f.DeploymentCreated = c.Stamp().Updated, d.ID, d.Created
 }
 
 // An Admission is what answers for a request to a function's domain.

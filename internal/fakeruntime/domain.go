@@ -2,6 +2,7 @@ package fakeruntime
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
@@ -25,17 +26,13 @@ func Domain(c *fakeconsole.Console, function, endpoint string, main func(openrun
 			c.Failure(err).Write(w)
 			return
 		}
-		getenv := func(name string) string {
-			if name == "APPWRITE_FUNCTION_API_ENDPOINT" {
-				return endpoint
-			}
-			return admission.Environment[name]
-		}
+		environment := maps.Clone(admission.Environment)
+		environment["APPWRITE_FUNCTION_API_ENDPOINT"] = endpoint
 		status := http.StatusInternalServerError // of a panic
 		runtime := Runtime{
 			Key: admission.Key, Version: c.Version,
 			Main: func(ctx openruntimes.Context) openruntimes.Response {
-				reply := main(ctx, getenv)
+				reply := main(ctx, func(name string) string { return environment[name] })
 				status = cmp.Or(reply.StatusCode, http.StatusOK)
 				return reply
 			},

@@ -3,6 +3,8 @@
 package fakeruntime
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -66,12 +68,7 @@ func (rt *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		req.Headers["authorization"] = executorAuthorization
 	}
 	req.SetBodyBinary(body)
-	reply, err := rt.run(req)
-	if err != nil {
-		page(w, http.StatusInternalServerError)
-		return
-	}
-	writeResponse(w, reply)
+	writeResponse(w, rt.run(req))
 }
 
 // executorAuthorization is the executor's own, with the runtime's secret. It comes
@@ -80,47 +77,42 @@ const executorAuthorization = "Basic b3ByOnNlY3JldA=="
 
 // Execute runs the function on an execution whose time has come, and returns
 // the status of its answer: 0 if the platform had to answer for it.
-func (rt *Runtime) Execute(e fakeappwrite.Execution) int {
+func (rt *Runtime) Execute(e fakeappwrite.Execution) int { return rt.Answer(e).Status }
+
+// Answer runs the function on an execution and returns what it says.
+func (rt *Runtime) Answer(e fakeappwrite.Execution) fakeappwrite.Answer {
 	r, err := http.NewRequest(e.Method, "http://function.internal"+e.Path, nil)
 	if err != nil {
-		return 0
+		return fakeappwrite.Answer{}
 	}
 	req, err := contextRequest(r)
 	if err != nil {
-		return 0
+		return fakeappwrite.Answer{}
 	}
 	maps.Copy(req.Headers, rt.platformHeaders(r))
 	req.Headers["authorization"] = executorAuthorization
-	req.Headers["x-appwrite-trigger"] = "schedule"
+	req.Headers["x-appwrite-trigger"] = cmp.Or(e.Trigger, "schedule")
+	req.Headers["x-appwrite-user-id"] = e.UserID
+	req.Headers["x-appwrite-user-jwt"] = e.UserJWT
 	// Headers in other capitals than the platform's reach the function before
 	// those, x-appwrite-key included, and the runtime takes the first of a name.
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(e.Headers))) {
 		req.Headers[strings.ToLower(name)] = e.Headers[name]
 	}
 	req.SetBodyBinary([]byte(e.Body))
-	reply, err := rt.run(req)
-	if err != nil {
-		return 0
-	}
-	return reply.StatusCode
+	reply := rt.run(req)
+	return fakeappwrite.Answer{Status: reply.StatusCode, Body: string(reply.Body)}
 }
 
 // run calls Main and hands over what it logged.
-func (rt *Runtime) run(req openruntimes.ContextRequest) (openruntimes.Response, error) {
+func (rt *Runtime) run(req openruntimes.ContextRequest) openruntimes.Response {
 	if rt.Logs == nil {
-		return rt.call(openruntimes.Logger{}, req), nil
+		return rt.call(openruntimes.Logger{}, req)
 	}
-	logs, err := takeLogFile()
-	if err != nil {
-		return openruntimes.Response{}, err
-	}
-	errors, err := takeLogFile()
-	if err != nil {
-		return openruntimes.Response{}, err
-	}
-	reply := rt.call(openruntimes.Logger{StreamLogs: logs.File, StreamErrors: errors.File}, req)
-	rt.Logs(logs.end(), errors.end())
-	return reply, nil
+	logs, errors := logFile(), logFile()
+	reply := rt.call(openruntimes.Logger{StreamLogs: logs, StreamErrors: errors}, req)
+	rt.Logs(take(logs), take(errors))
+	return reply
 }
 
 func (rt *Runtime) call(logger openruntimes.Logger, req openruntimes.ContextRequest) (reply openruntimes.Response) {
@@ -135,41 +127,33 @@ func (rt *Runtime) call(logger openruntimes.Logger, req openruntimes.ContextRequ
 	return rt.Main(ctx)
 }
 
-// A logFile is one of a request's two logs: a file, since the runtime's logger
-// takes nothing else. It has no name any more, and is used again and again, since
-// making a file takes longer than all the rest.
-type logFile struct{ *os.File }
-
 var logFiles sync.Pool // of *os.File
 
-func takeLogFile() (logFile, error) {
+// logFile returns an empty file for one of a request's two logs, since the runtime's
+// logger takes nothing else. It has no name any more, and is used again and again,
+// since making a file takes longer than all the rest.
+func logFile() *os.File {
 	if f, ok := logFiles.Get().(*os.File); ok {
-		return logFile{f}, nil
+		return f
 	}
 	f, err := os.CreateTemp("", "fakeruntime-*.log")
 	if err != nil {
-		return logFile{}, err
+		panic(err) // nothing runs on such a machine
 	}
 	_ = os.Remove(f.Name()) // fails on Windows, where a few stay in the temporary folder
-	return logFile{f}, nil
+	return f
 }
 
-// end returns what was written, and gives the file back.
-func (f logFile) end() string {
-	var text []byte
-	_, err := f.Seek(0, io.SeekStart)
-	if err == nil {
-		text, err = io.ReadAll(f)
+// take returns what was written, and gives the file back.
+func take(f *os.File) string {
+	_, atStart := f.Seek(0, io.SeekStart)
+	text, read := io.ReadAll(f)
+	emptied := f.Truncate(0)
+	_, again := f.Seek(0, io.SeekStart)
+	if err := errors.Join(atStart, read, emptied, again); err != nil {
+		panic(err)
 	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err == nil {
-		logFiles.Put(f.File)
-	}
+	logFiles.Put(f)
 	return string(text)
 }
 
@@ -246,29 +230,18 @@ func contextHeaders(from http.Header) map[string]string {
 // whatever the caller sent under these names. Any other header passes, also those
 // that begin with x-appwrite.
 func (rt *Runtime) platformHeaders(r *http.Request) map[string]string {
+	peer, _, _ := net.SplitHostPort(r.RemoteAddr) // the server has the leftmost of X-Forwarded-For
 	return map[string]string{
 		"x-appwrite-trigger":        "http",
 		"x-appwrite-key":            rt.Key,
 		"x-appwrite-execution-id":   fakeappwrite.NewID(),
 		"x-appwrite-user-id":        "",
 		"x-appwrite-user-jwt":       "",
-		"x-appwrite-client-ip":      clientIP(r),
+		"x-appwrite-client-ip":      peer,
 		"x-appwrite-country-code":   "",
 		"x-appwrite-continent-code": "",
 		"x-appwrite-continent-eu":   "false",
 	}
-}
-
-// clientIP is the leftmost address in X-Forwarded-For, which the caller can
-// make up, else the peer's.
-func clientIP(r *http.Request) string {
-	for _, s := range strings.Split(r.Header.Get("X-Forwarded-For"), ",") {
-		if s = strings.TrimSpace(s); net.ParseIP(s) != nil {
-			return s
-		}
-	}
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	return host
 }
 
 // writeResponse sends what Main returned, as the runtime and then the platform

@@ -37,7 +37,6 @@ func TestRuntimeRequest(t *testing.T) {
 		"X-Appwrite-Client-Ip":    {"10.0.0.1"},
 		"X-Appwrite-Event":        {"passes"},
 		"Authorization":           {"Bearer own"},
-		"X-Forwarded-For":         {"unknown, 203.0.113.9, 10.0.0.2"},
 	}
 	w := httptest.NewRecorder()
 	rt.ServeHTTP(w, r)
@@ -51,7 +50,7 @@ func TestRuntimeRequest(t *testing.T) {
 		"x-appwrite-trigger":   "http",
 		"x-appwrite-user-id":   "",
 		"x-appwrite-user-jwt":  "",
-		"x-appwrite-client-ip": "203.0.113.9",
+		"x-appwrite-client-ip": "192.0.2.7",
 		"x-appwrite-event":     "passes",
 		"authorization":        "Bearer own",
 	} {
@@ -110,13 +109,15 @@ func TestRuntimeReply(t *testing.T) {
 		{"error without body", openruntimes.Response{StatusCode: 404, Headers: map[string]string{"content-type": "application/json"}}, 404, "text/html; charset=UTF-8", "<!DOCTYPE html>"},
 		{"no status at all", openruntimes.Response{StatusCode: 7}, 500, "text/html; charset=UTF-8", "<!DOCTYPE html>"},
 	} {
-		rt := &Runtime{Main: func(openruntimes.Context) openruntimes.Response { return test.reply }}
-		w := httptest.NewRecorder()
-		rt.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		body := w.Body.String()
-		if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType || !strings.HasPrefix(body, test.body) || test.body == "" && body != "" {
-			t.Errorf("%s: %d %q %q; want %d %q %q", test.name, w.Code, w.Header().Get("Content-Type"), body, test.status, test.contentType, test.body)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			rt := &Runtime{Main: func(openruntimes.Context) openruntimes.Response { return test.reply }}
+			w := httptest.NewRecorder()
+			rt.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			body := w.Body.String()
+			if w.Code != test.status || w.Header().Get("Content-Type") != test.contentType || !strings.HasPrefix(body, test.body) || test.body == "" && body != "" {
+				t.Errorf("%d %q %q; want %d %q %q", w.Code, w.Header().Get("Content-Type"), body, test.status, test.contentType, test.body)
+			}
+		})
 	}
 	rt := &Runtime{Main: func(ctx openruntimes.Context) openruntimes.Response {
 		return ctx.Res.Text("x", ctx.Res.WithHeaders(map[string]string{"X-Open-Runtimes-Secret": "s", "Allow": "POST"}))
@@ -177,15 +178,17 @@ func TestRuntimeRefuses(t *testing.T) {
 		{"bad port", "/callback", "[::1]:80", nil, 500},
 		{"large body", "/callback", "", bytes.NewReader(make([]byte, maxFunctionBody+1)), 413},
 	} {
-		r := httptest.NewRequest("POST", test.url, test.body)
-		if test.host != "" {
-			r.Host = test.host
-		}
-		w := httptest.NewRecorder()
-		rt.ServeHTTP(w, r)
-		if w.Code != test.want || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
-			t.Errorf("%s: %d %v; want a page with %d", test.name, w.Code, w.Header(), test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", test.url, test.body)
+			if test.host != "" {
+				r.Host = test.host
+			}
+			w := httptest.NewRecorder()
+			rt.ServeHTTP(w, r)
+			if w.Code != test.want || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+				t.Errorf("%d %v; want a page with %d", w.Code, w.Header(), test.want)
+			}
+		})
 	}
 }
 

@@ -42,7 +42,7 @@ func (w *World) unfit(line string, names []string) string {
 		line = string(without)
 	}
 	for _, name := range names {
-		if len(name) > 3 && strings.Contains(line, name) {
+		if len(name) > 3 && name[0] <= 'Z' && strings.Contains(line, name) { // no name begins small
 			return "a name"
 		}
 	}

@@ -16,11 +16,10 @@ import (
 	"openruntimes/handler/internal/fakeruntime"
 )
 
-// FunctionID is that of the function in appwrite.json.
-const FunctionID = "daraja"
-
-// FunctionKey is what the platform hands to the function.
-const FunctionKey = "standard_key-of-the-function"
+const (
+	FunctionID  = "daraja"                       // the function in appwrite.json
+	FunctionKey = "standard_key-of-the-function" // what the platform hands to it
+)
 
 // A Machine is a function and the Appwrite that it talks to, each on a port of
 // loopback.
@@ -52,6 +51,7 @@ func NewMachine(schema []byte, main func(openruntimes.Context) openruntimes.Resp
 	appwrite.Now = m.Clock.Now
 	appwrite.AddKey(FunctionKey, appwrite.Functions[FunctionID].Scopes...)
 	m.Runtime = &fakeruntime.Runtime{Main: main, Key: FunctionKey, Logs: m.log}
+	appwrite.Run = m.Runtime.Answer
 	api, err := m.serve(appwritePort, m.Appwrite)
 	if err != nil {
 		return nil, err

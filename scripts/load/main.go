@@ -34,7 +34,7 @@ const usage = `Usage:
 
 Load posts callbacks as Safaricom does, many at a time. It then checks that each
 transaction has one document, with the right status, code, receipt, amount and
-reader. Without -url it starts the function and a stand-in for Appwrite itself.
+reader. Without -url it starts the function and a fake Appwrite itself.
 
   -n 5000             how many callbacks to post
   -at-a-time 64       how many of them at once
@@ -49,7 +49,7 @@ With -url these say where the function stores. The defaults are what
 go run ./scripts/local uses:
 
   APPWRITE_ENDPOINT         http://127.0.0.1:4000/v1
-  APPWRITE_PROJECT_ID       standin
+  APPWRITE_PROJECT_ID       fake
   APPWRITE_API_KEY          a key with documents.read and documents.write
   DARAJA_DATABASE_ID        daraja
   DARAJA_COLLECTION_ID      payments
@@ -283,7 +283,7 @@ type wrap func(f serve, getenv func(string) string) serve
 
 func asItIs(f serve, _ func(string) string) serve { return f }
 
-// startMachine serves the function and a stand-in for Appwrite on loopback.
+// startMachine serves the function and a fake Appwrite on loopback.
 func startMachine(wrapped wrap) (*testbed.Machine, error) {
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {

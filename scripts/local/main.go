@@ -1,4 +1,4 @@
-// Local runs the function beside a stand-in for Appwrite on this machine, posts
+// Local runs the function beside a fake Appwrite on this machine, posts
 // samples of what Safaricom sends, and shows what became of each. It needs nothing
 // but Go; go run ./scripts/local -h says what it can do.
 package main
@@ -28,7 +28,7 @@ const usage = `Usage:
   go run ./scripts/local -trigger paid [-amount 1000] [-uid amina] [-id ID]
                          [-port 3000]
 
-The first runs the function and a stand-in for Appwrite on this machine, posts
+The first runs the function and a fake Appwrite on this machine, posts
 samples of what Safaricom sends, and shows what became of each. It then stays up
 for requests of your own, with the function's log, until Ctrl-C.
 
@@ -156,7 +156,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	defer m.Close()
-	fmt.Fprintf(out, "Appwrite stand-in  %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
+	fmt.Fprintf(out, "Fake Appwrite      %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
 	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
 	s := newStage(out, m)
@@ -177,7 +177,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 }
 
 // startMachine serves Appwrite and the function. Two of the function's settings are the
-// user's to choose. The ids are not: the stand-in has the database and the collections
+// user's to choose. The ids are not: the fake has the database and the collections
 // that appwrite.json names.
 func startMachine(schema []byte, appwritePort, port int, getenv func(string) string) (*testbed.Machine, error) {
 	var f *handler.Function

@@ -366,7 +366,7 @@ func TestOutage(t *testing.T) {
 	for _, pattern := range []string{
 		`(?m)^stk/paid-2541            200   \d+ \w{3} \d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d, (\d+ \w{3} )?\d\d:\d\d$`,
 		`(?m)^stk/no-id                400   Body.stkCallback.CheckoutRequestID: missing$`,
-		`(?m)^The database is back. The stand-in's clock is moved on to \d+ \w{3} \d\d:\d\d,$`,
+		`(?m)^The database is back. The fake's clock is moved on to \d+ \w{3} \d\d:\d\d,$`,
 		`(?m)^payments +SUCCESS    UCU1VRL1BC      50  amina$`,
 		`(?m)^payments +CANCELLED  -                -  amina$`,
 		`(?m)^payments +SUCCESS    TRY\w{7}     250  me$`,

@@ -132,7 +132,7 @@ func (s *stage) showOutage(ctx context.Context, outage time.Duration, over <-cha
 	s.Appwrite.Heal()
 	if waiting := s.Appwrite.Waiting(); len(waiting) > 0 {
 		due := firstCopies(waiting)
-		fmt.Fprintf(s.out, "\nThe database is back. The stand-in's clock is moved on to %s,\nwhen the first copies have come back.\n\n", due.Local().Format(day))
+		fmt.Fprintf(s.out, "\nThe database is back. The fake's clock is moved on to %s,\nwhen the first copies have come back.\n\n", due.Local().Format(day))
 		s.RunUntil(due)
 	}
 	fmt.Fprintf(s.out, row, "DOCUMENTS NOW", "", "", "STATUS", "RECEIPT", "AMOUNT", "READER")

@@ -17,6 +17,7 @@ import (
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/internal/fakeruntime"
+	"openruntimes/handler/internal/testbed"
 )
 
 var growthCallbacks = flag.Int("growth.callbacks", 4000, "how many callbacks TestGrowth delivers")
@@ -79,10 +80,10 @@ func newGrowth(t *testing.T, timeout time.Duration) *growth {
 	}
 	api.Start()
 	t.Cleanup(api.Close)
-	setEnvironment(t, api.URL)
+	f := New(with(map[string]string{"APPWRITE_FUNCTION_API_ENDPOINT": api.URL + "/v1", "DARAJA_CALLBACK_SECRET": ""}))
 	function := httptest.NewServer(&fakeruntime.Runtime{Key: "key", Main: func(ctx openruntimes.Context) openruntimes.Response {
 		time.AfterFunc(timeout, func() { runtime.KeepAlive(ctx) })
-		return Main(ctx)
+		return f.Serve(ctx)
 	}})
 	t.Cleanup(function.Close)
 	g.url = function.URL + "/callback?uid=amina"
@@ -93,7 +94,7 @@ func newGrowth(t *testing.T, timeout time.Duration) *growth {
 func (g *growth) deliver(n, atATime int) {
 	transport := &http.Transport{MaxIdleConnsPerHost: atATime}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: limit}
+	client := &http.Client{Transport: transport, Timeout: testbed.Limit}
 	var wg sync.WaitGroup
 	var taken atomic.Int64
 	for range atATime {
@@ -151,7 +152,7 @@ func measure(g *growth) usage {
 func (g *growth) settled(before usage) usage {
 	time.Sleep(2 * g.timeout) // what is held is let go
 	now := measure(g)
-	for start := time.Now(); !now.backAt(before) && time.Since(start) < limit; now = measure(g) {
+	for start := time.Now(); !now.backAt(before) && time.Since(start) < testbed.Limit; now = measure(g) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	return now

@@ -1,0 +1,139 @@
+package handler
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"openruntimes/handler/internal/fakeappwrite"
+)
+
+// TestWhoMayAsk has every kind of caller. None but a user whose session is in this
+// project may have a phone asked, and none may do so as somebody else.
+func TestWhoMayAsk(t *testing.T) {
+	session := []string{"X-Appwrite-Session", sessionOf("amina")}
+	later := func(s *shop) string {
+		return s.Clock.Now().Add(3 * time.Minute).Truncate(time.Minute).UTC().Format(time.RFC3339)
+	}
+	for _, tt := range []struct {
+		name    string
+		prepare func(*shop)
+		headers []string                   // of the call
+		forged  func(*shop) map[string]any // headers for the function
+		want    string
+		user    string // whose payment it is
+	}{
+		{name: "a session", headers: session, want: "PENDING", user: "amina"},
+		{name: "a guest", want: "unauthenticated"},
+		{name: "a key", prepare: func(s *shop) { s.Appwrite.AddKey("standard_app", "execution.write") },
+			headers: []string{"X-Appwrite-Key", "standard_app"}, want: "unauthenticated"},
+		{name: "a JWT", headers: []string{"X-Appwrite-JWT", "JWT"}, want: "unauthenticated"},
+		{name: "an unverified user", headers: session, want: "forbidden",
+			prepare: func(s *shop) { s.signIn(fakeappwrite.User{ID: "amina"}) }},
+		{name: "an unverified user, who may", headers: session, want: "PENDING", user: "amina",
+			prepare: func(s *shop) {
+				s.signIn(fakeappwrite.User{ID: "amina"})
+				s.Set("DARAJA_UNVERIFIED_PUSH", "any")
+			}},
+		{name: "a user of a proven phone", headers: session, want: "PENDING", user: "amina",
+			prepare: func(s *shop) { s.signIn(fakeappwrite.User{ID: "amina", PhoneVerification: true}) }},
+
+		{name: "forged: a user's id", want: "unauthenticated",
+			forged: func(*shop) map[string]any { return map[string]any{"X-Appwrite-User-Id": "amina"} }},
+		{name: "forged: another project's JWT of the same user id", want: "unauthenticated",
+			forged: func(s *shop) map[string]any {
+				return map[string]any{"X-Appwrite-User-Jwt": s.Appwrite.ForeignJWT("amina")}
+			}},
+		{name: "forged: another project's JWT, by a user of this one", headers: session, want: "unauthenticated",
+			prepare: func(s *shop) { s.Appwrite.AddUser(fakeappwrite.User{ID: "berta", EmailVerification: true}) },
+			forged: func(s *shop) map[string]any {
+				return map[string]any{"X-Appwrite-User-Jwt": s.Appwrite.ForeignJWT("berta"), "X-Appwrite-User-Id": "berta"}
+			}},
+		{name: "forged: another project's session", want: "unauthenticated",
+			forged: func(*shop) map[string]any {
+				id := "their-session"
+				return map[string]any{"X-Appwrite-User-Jwt": fakeappwrite.SignJWT(fakeappwrite.Claims{UserID: "amina", SessionID: &id})}
+			}},
+		{name: "forged: a JWT without a session", want: "unauthenticated",
+			forged: func(*shop) map[string]any {
+				return map[string]any{"X-Appwrite-User-Jwt": fakeappwrite.SignJWT(fakeappwrite.Claims{UserID: "amina"})}
+			}},
+		{name: "forged: a payload of one user over the signature for another", want: "unauthenticated",
+			forged: func(s *shop) map[string]any {
+				parts := strings.Split(s.Appwrite.SessionJWT(sessionOf("amina")), ".")
+				parts[1] = base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"berta","sessionId":"x"}`))
+				return map[string]any{"X-Appwrite-User-Jwt": strings.Join(parts, ".")}
+			}},
+		{name: "forged: a garbled JWT", headers: session, want: "unauthenticated",
+			forged: func(*shop) map[string]any { return map[string]any{"X-Appwrite-User-Jwt": "a.b.c"} }},
+		{name: "forged: a JWT of a session that was deleted", want: "unauthenticated",
+			forged: func(s *shop) map[string]any {
+				jwt := s.Appwrite.SessionJWT(sessionOf("amina"))
+				s.Appwrite.EndSession(sessionOf("amina"))
+				return map[string]any{"X-Appwrite-User-Jwt": jwt}
+			}},
+		{name: "forged: a JWT that has expired", want: "unauthenticated",
+			forged: func(s *shop) map[string]any {
+				jwt := s.Appwrite.SessionJWT(sessionOf("amina"))
+				s.later(2 * time.Minute)
+				return map[string]any{"X-Appwrite-User-Jwt": jwt}
+			}},
+		{name: "forged: a key", headers: session, want: "unavailable",
+			forged: func(*shop) map[string]any { return map[string]any{"X-Appwrite-Key": "ephemeral_theirs"} }},
+		{name: "a user who was blocked", want: "unauthenticated",
+			forged: func(s *shop) map[string]any {
+				jwt := s.Appwrite.SessionJWT(sessionOf("amina"))
+				s.Appwrite.AddUser(fakeappwrite.User{ID: "amina", EmailVerification: true, Blocked: true})
+				return map[string]any{"X-Appwrite-User-Jwt": jwt}
+			}},
+		// What the platform hands to the function for a session is as good as the session.
+		{name: "one's own session, by hand", want: "PENDING", user: "amina",
+			forged: func(s *shop) map[string]any {
+				return map[string]any{"X-Appwrite-User-Jwt": s.Appwrite.SessionJWT(sessionOf("amina"))}
+			}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			if tt.prepare != nil {
+				tt.prepare(s)
+			}
+			headers := append([]string{}, tt.headers...)
+			for i, h := range headers {
+				if h == "JWT" {
+					headers[i] = s.Appwrite.SessionJWT(sessionOf("amina"))
+				}
+			}
+			params := map[string]any{"async": false, "method": "POST", "path": "/stk/push", "body": wish(first, phoneA)}
+			if tt.forged != nil {
+				params["headers"] = tt.forged(s)
+			}
+			got := s.executeWith(params, headers...)
+			if got.kind() != tt.want {
+				t.Errorf("%d %s, want %s", got.status, got.body, tt.want)
+			}
+			want := 0
+			if tt.user != "" {
+				want = 1
+				if p := s.payment(first); p["userId"] != tt.user {
+					t.Errorf("it is the payment of %v, want %s", p["userId"], tt.user)
+				}
+			} else if stored := s.Stored(); len(stored) != 0 {
+				t.Errorf("stored is %v", stored)
+			}
+			if n := s.prompts(""); n != want {
+				t.Errorf("%d prompts were shown, want %d", n, want)
+			}
+		})
+	}
+	t.Run("a session, for later", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.executeWith(map[string]any{"async": true, "scheduledAt": later(s), "method": "POST", "path": "/stk/push", "body": wish(first, phoneA)}, session...)
+		s.Later(5 * time.Minute)
+		if n, stored := s.prompts(""), s.Stored(); n != 0 || len(stored) != 0 {
+			t.Errorf("%d prompts were shown, and stored is %v", n, stored)
+		}
+	})
+}

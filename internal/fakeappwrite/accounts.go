@@ -1,0 +1,207 @@
+package fakeappwrite
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A User is one of the project's.
+type User struct {
+	ID                string
+	Labels            []string
+	Email, Phone      string // in international form
+	EmailVerification bool
+	PhoneVerification bool
+	Blocked           bool
+}
+
+// AddUser adds a user, or changes the one of this id.
+func (a *Appwrite) AddUser(u User) {
+	a.Do(func() { a.users[u.ID] = u })
+}
+
+// AddSession makes secret, sent as X-Appwrite-Session, a session of user, who is added
+// if there is none of that id.
+func (a *Appwrite) AddSession(secret, user string) {
+	a.Do(func() {
+		a.sessions[secret] = user
+		if _, known := a.users[user]; !known {
+			a.users[user] = User{ID: user}
+		}
+	})
+}
+
+// EndSession deletes a session.
+func (a *Appwrite) EndSession(secret string) {
+	a.Do(func() { delete(a.sessions, secret) })
+}
+
+// sessionID is what a JWT calls a session.
+func sessionID(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:10])
+}
+
+// Claims are a JWT's payload, as 1.8.1, 1.9.0 and 1.9.6 wrote it. One that the platform
+// makes for a scheduled execution has no sessionId, and one that a project's API makes
+// for a user of its own has an empty one.
+type Claims struct {
+	UserID    string  `json:"userId"`
+	SessionID *string `json:"sessionId,omitempty"`
+	Expires   int64   `json:"exp,omitempty"` // in Unix seconds; it may be absent
+}
+
+// SessionJWT is one of a session, as the platform hands it to a function and as
+// POST /account/jwts answers it.
+func (a *Appwrite) SessionJWT(secret string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sessionJWT(secret)
+}
+
+// sessionJWT needs the lock. The JWT lives as long as a run of the function and a minute
+// more, here a run of 30 s.
+func (a *Appwrite) sessionJWT(secret string) string {
+	id := sessionID(secret)
+	return SignJWT(Claims{UserID: a.sessions[secret], SessionID: &id, Expires: a.now().Add(90 * time.Second).Unix()})
+}
+
+// ForeignJWT is one that another project of this server makes, with the API key of that
+// project, for a user of its own whose id is that of one of ours. The project's users
+// may have any ids that its owner likes.
+func (a *Appwrite) ForeignJWT(user string) string {
+	none := ""
+	return SignJWT(Claims{UserID: user, SessionID: &none, Expires: a.now().Add(time.Hour).Unix()})
+}
+
+// SignJWT signs claims with the server's key, which is that of all its projects: no
+// version had another one for each.
+func SignJWT(claims Claims) string {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(serverSignature(signed))
+}
+
+func serverSignature(signed string) []byte {
+	mac := hmac.New(sha256.New, []byte("_APP_OPENSSL_KEY_V1"))
+	mac.Write([]byte(signed))
+	return mac.Sum(nil)
+}
+
+// userOf returns the user whom a request's session or JWT names, "" for a guest.
+//
+// A JWT that is garbled or has expired is 401 user_jwt_invalid. One of an unknown user
+// or of a session that is not one of his makes the caller a guest, and so does an empty
+// header. Whether there is such a session in this project is looked at only if the JWT
+// names one. A blocked user is 401 user_blocked.
+func (a *Appwrite) userOf(r *http.Request) (string, error) {
+	id := a.sessions[r.Header.Get("X-Appwrite-Session")]
+	if jwt := r.Header.Get("X-Appwrite-JWT"); jwt != "" {
+		claims, err := a.readJWT(jwt)
+		if err != nil {
+			return "", err
+		}
+		id = claims.UserID
+		if session := claims.SessionID; session != nil && *session != "" && !a.hasSession(id, *session) {
+			id = ""
+		}
+	}
+	user, known := a.users[id]
+	switch {
+	case !known:
+		return "", nil
+	case user.Blocked:
+		return "", &Error{401, "user_blocked", "The current user has been blocked."}
+	}
+	return id, nil
+}
+
+func (a *Appwrite) readJWT(jwt string) (Claims, error) {
+	var claims Claims
+	invalid := &Error{401, "user_jwt_invalid", "The JWT token is invalid. Please check the value of the X-Appwrite-JWT header."}
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return claims, invalid
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil || !hmac.Equal(signature, serverSignature(parts[0]+"."+parts[1])) {
+		return claims, invalid
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Expires != 0 && claims.Expires < a.now().Unix() {
+		return claims, invalid
+	}
+	return claims, nil
+}
+
+func (a *Appwrite) hasSession(user, id string) bool {
+	for secret, of := range a.sessions {
+		if of == user && sessionID(secret) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// account answers users, be it by session or by JWT. A key has not its scope: with a JWT
+// and a key as well, 1.9.0 and 1.9.6 said 401 general_unauthorized_scope, and 1.8.1 403
+// user_key_and_session_set.
+func (a *Appwrite) account(q *Request) (Reply, error) {
+	u := a.users[q.caller.user]
+	return Reply{Status: http.StatusOK, Body: Model{
+		"$id": u.ID, "name": "", "status": true, "email": u.Email, "phone": u.Phone,
+		"labels":            append([]string{}, u.Labels...),
+		"emailVerification": u.EmailVerification, "phoneVerification": u.PhoneVerification,
+	}}, nil
+}
+
+// as gives an execution what the platform tells a function of who asked for it: of a
+// session the user and a JWT, be it run at once or later, but later without the session;
+// of a caller with a JWT the user alone; of keys and guests nothing.
+func (a *Appwrite) as(q *Request, e *Execution) {
+	e.UserID = q.caller.user
+	session := q.HTTP.Header.Get("X-Appwrite-Session")
+	switch {
+	case e.UserID == "" || q.HTTP.Header.Get("X-Appwrite-JWT") != "":
+	case e.ScheduledAt.IsZero():
+		e.UserJWT = a.sessionJWT(session)
+	default:
+		e.UserJWT = SignJWT(Claims{UserID: e.UserID, Expires: e.ScheduledAt.Add(90 * time.Second).Unix()})
+	}
+}
+
+// An Answer is what a function said.
+type Answer struct {
+	Status int // 0 if the platform had to answer for it
+	Body   string
+}
+
+// runNow is an execution that its caller waits for. It goes on without the lock, since
+// the function calls the API. Its reply is 201 whatever the function answered. What was
+// logged is for keys and the console.
+func (a *Appwrite) runNow(e Execution) Reply {
+	return Reply{then: func() Reply {
+		answer := a.Run(e)
+		e.Status = cmp.Or(answer.Status, http.StatusInternalServerError)
+		shown := e.model()
+		shown["responseBody"] = answer.Body
+		return Reply{Status: http.StatusCreated, Body: shown}
+	}}
+}
+
+// isVerified reports whether e-mail address or phone number are proven.
+func (u User) isVerified() bool { return u.EmailVerification || u.PhoneVerification }
+
+// wantsAccount reports whether a route is one of the user's own.
+func wantsAccount(scopes []string) bool { return slices.Contains(scopes, "account") }
