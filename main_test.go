@@ -97,7 +97,7 @@ func TestDirections(t *testing.T) {
 		"parse":    {},
 		"daraja":   {},
 
-		"docs/fulfil": {}, // to copy into other projects
+		"docs/fulfil": {}, // an example, to be copied
 	}
 	relative := func(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
 	for _, line := range goList(t, `{{.ImportPath}} {{join .Imports " "}}`, "./...") {

@@ -162,7 +162,7 @@ func (d *delivery) warnings(v parse.Verdict, result settle.Result) (warnings []s
 		warnings = append(warnings, v.Warning)
 	}
 	if len(d.rest) > 0 {
-		warnings = append(warnings, "after the callback: "+describeBody(d.rest)+recognize(d.rest))
+		warnings = append(warnings, fmt.Sprintf("after the callback: bytes=%d%s", len(d.rest), recognize(d.rest)))
 	}
 	doc := &d.document
 	stored := result.Outcome != settle.NotKept && result.Outcome != settle.Queued // else it is said when it is stored

@@ -28,6 +28,11 @@ func TestCost(t *testing.T) {
 	}{
 		{name: "a stranger, without the secret", secret: secret, target: "/callback", body: stk, logged: 250},
 		{name: "a stranger, an unknown path", target: "/x", body: "x"},
+		{name: "a stranger, JSON", target: "/x", body: `{"k":1}`, logged: 250},
+		{name: "a stranger, a large body", target: "/x", body: "{" + strings.Repeat("x", maxBody), logged: 250},
+		{name: "a stranger, with long keys", target: "/x", body: longKeys(20), logged: 850},
+		{name: "no callback, with long keys", target: "/callback", body: longKeys(20), logged: 850},
+		{name: "a callback, and long keys", target: "/callback", body: stk + longKeys(20), calls: 1, logged: 500},
 		{name: "no callback", target: "/callback", body: `{"` + strings.Repeat("k", 60) + `":1}`, logged: 250},
 		{name: "too large", target: "/callback", body: strings.Repeat("x", maxBody+1), logged: 100},
 		{name: "a first delivery", target: "/callback", body: stk, calls: 1, logged: 350},
@@ -68,6 +73,15 @@ func TestCost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// longKeys is an object with so many keys, each as long as the log takes them.
+func longKeys(n int) string {
+	var keys []string
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("%q:1", strings.Repeat("k", 59)+string(rune('a'+i))))
+	}
+	return "{" + strings.Join(keys, ",") + "}"
 }
 
 // TestForgedFirst: whoever guessed an id and posted first, without a secret to

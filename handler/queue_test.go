@@ -174,13 +174,18 @@ func TestQueueOfEarlierVersion(t *testing.T) {
 // A minute later does, if that is not ahead by more.
 func TestServerClockAhead(t *testing.T) {
 	t.Parallel()
-	for ahead, want := range map[time.Duration]int{25 * time.Second: 200, 85 * time.Second: 200, 5 * time.Minute: 200, 25 * time.Hour: 503} {
+	for ahead, want := range map[time.Duration]struct{ reply, copies int }{
+		25 * time.Second: {200, 3}, 85 * time.Second: {200, 3}, 5 * time.Minute: {200, 2}, 25 * time.Hour: {503, 0},
+	} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			w := newWorld(t)
 			w.Set("DARAJA_COLLECTION_ID", "gone")
 			w.function.clock.now = func() time.Time { return w.Clock.Now().Add(-ahead) }
-			if got := w.PostPayload("stk/paid"); got != want {
-				t.Errorf("reply %d, want %d", got, want)
+			if got := w.PostPayload("stk/paid"); got != want.reply {
+				t.Errorf("reply %d, want %d", got, want.reply)
+			}
+			if n := len(w.Appwrite.Waiting()); n != want.copies {
+				t.Errorf("%d executions wait, want %d", n, want.copies)
 			}
 		})
 	}
