@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -240,12 +239,5 @@ func TestFails(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// TestShownWhole: the copy to deploy needs no more of this project than its own file.
-func TestShownWhole(t *testing.T) {
-	if source := testbed.ReadFile(t, "docs/fulfil/main.go"); bytes.Contains(source, []byte("openruntimes/handler")) {
-		t.Error("main.go imports this project")
 	}
 }

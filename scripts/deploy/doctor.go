@@ -85,6 +85,10 @@ func startsNone(p *project) bool { return !p.startsPayments }
 // always is for what this version of the function does not do yet.
 func always(*project) bool { return true }
 
+func (c check) applies(p *project) bool { return c.when == nil || c.when(p) }
+
+func (c check) isUnused(p *project) bool { return c.unused != nil && c.unused(p) }
+
 // notNeeded begins what is said of a problem with something unused.
 const notNeeded = "not needed so far: "
 
@@ -131,7 +135,7 @@ var errWrong = errors.New("not everything is right")
 func (p *project) diagnose(ctx context.Context, r report) error {
 	var wrong, unseen []string
 	for _, c := range checks {
-		if c.when != nil && !c.when(p) {
+		if !c.applies(p) {
 			continue
 		}
 		if missing := c.blockedBy(wrong, unseen); missing != "" {
@@ -141,10 +145,8 @@ func (p *project) diagnose(ctx context.Context, r report) error {
 		}
 		found, err := c.look(ctx, p)
 		var pr *problem
-		if errors.As(err, &pr) {
-			if c.unused != nil && c.unused(p) {
-				found, err = notNeeded+pr.what, nil
-			}
+		if errors.As(err, &pr) && c.isUnused(p) {
+			found, err = notNeeded+pr.what, nil
 		}
 		if err == nil {
 			r.print(result{Check: c.name, Result: "ok", Found: found})
@@ -201,7 +203,7 @@ func (c check) advice(pr *problem) string {
 // first thing that stays wrong.
 func (p *project) deploy(ctx context.Context, r report) error {
 	for _, c := range checks {
-		if c.when != nil && !c.when(p) {
+		if !c.applies(p) {
 			continue
 		}
 		found, err := c.look(ctx, p)
@@ -216,9 +218,8 @@ func (p *project) deploy(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
 			return errWrong
 		}
-		unused := c.unused != nil && c.unused(p)
 		if err := c.fix(ctx, p); err != nil {
-			if unused && ctx.Err() == nil && !isTransient(err) {
+			if c.isUnused(p) && ctx.Err() == nil && !isTransient(err) {
 				r.print(result{Check: c.name, Result: "ok", Found: notNeeded + pr.what + " (" + err.Error() + ")"})
 				continue
 			}
@@ -231,7 +232,7 @@ func (p *project) deploy(ctx context.Context, r report) error {
 		case err == nil:
 		case !errors.As(err, &still):
 			return fmt.Errorf("%s: %w", c.name, err)
-		case unused:
+		case c.isUnused(p):
 			r.print(result{Check: c.name, Result: "ok", Found: notNeeded + still.what})
 			continue
 		default:

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"openruntimes/handler/daraja"
-	"openruntimes/handler/handler"
 )
 
 // project is what the command looks at and mends: one function with its database
@@ -80,12 +79,8 @@ func newProject(s settings, progress io.Writer) (*project, error) {
 			p.wanted, p.variables = f.function, f.Vars
 		}
 	}
-	for _, v := range handler.Variables() {
-		for i := range p.variables {
-			if p.variables[i].Key == v.Name {
-				p.variables[i].Secret = v.Secret
-			}
-		}
+	for i := range p.variables {
+		p.variables[i].Secret = isSecret(p.variables[i].Key)
 	}
 	if p.wanted.Runtime == "" {
 		return nil, fmt.Errorf("appwrite.json has no function %s", functionID)

@@ -66,7 +66,7 @@ func (p *project) refusal(a daraja.Answer) string {
 	case a.Credentials && a.Field == "BaseURL" && p.known[baseURL] != "":
 		return baseURL + " is not the address of Safaricom's API: " + said
 	case a.Credentials && a.Field == "Product":
-		return "the app of " + consumerKey + " has not the product for payments (" + where + "): " + said
+		return "the app of " + consumerKey + " lacks the product for payments (" + where + "): " + said
 	case a.Credentials && a.Field == "ConsumerKey":
 		return "Safaricom refuses " + consumerKey + " and " + consumerSecret + " (" + where + "): " + said
 	}

@@ -363,7 +363,7 @@ func TestTokenWords(t *testing.T) {
 			c.env["DARAJA_CONSUMER_KEY"], c.env["DARAJA_ENVIRONMENT"] = "key-of-the-sandbox", "production"
 		}, "Safaricom refuses DARAJA_CONSUMER_KEY and DARAJA_CONSUMER_SECRET (production): HTTP 400 with no body" + causes, keys},
 		{"product not enabled", func(c *cloud, s *fakesafaricom.Safaricom) { s.Always(fakesafaricom.OAuth, fakesafaricom.NoProduct()) },
-			"the app of DARAJA_CONSUMER_KEY has not the product for payments (sandbox): HTTP 401 Invalid API call as no apiproduct match found" + causes, keys},
+			"the app of DARAJA_CONSUMER_KEY lacks the product for payments (sandbox): HTTP 401 Invalid API call as no apiproduct match found" + causes, keys},
 		{"refused in words", func(c *cloud, s *fakesafaricom.Safaricom) {
 			s.Always(fakesafaricom.OAuth, fakesafaricom.Error(400, "400.008.01", "Invalid Authentication passed"))
 		}, "Safaricom refuses DARAJA_CONSUMER_KEY and DARAJA_CONSUMER_SECRET (sandbox): HTTP 400 Invalid Authentication passed" + causes, keys},
@@ -504,7 +504,10 @@ func TestSigningKey(t *testing.T) {
 		id := c.remote(handler.SigningKey).ID
 		c.must("DELETE", "/functions/daraja/variables/"+id, nil)
 		c.must("POST", "/functions/daraja/variables", map[string]any{"key": handler.SigningKey, "value": oldKey, "secret": false})
-		c.deploy()
+		const want = ". Whoever may see the function's settings can read DARAJA_SIGNING_KEY: mark it secret. Left as they are"
+		if out := c.deploy(); !strings.Contains(line(out, "variables"), want) {
+			t.Errorf("%s, want in it\n%s", line(out, "variables"), want)
+		}
 		c.env[handler.SigningKey] = newKey
 		c.deploy()
 		if got, want := c.live(handler.SigningKey), newKey+","+oldKey; got != want {

@@ -129,7 +129,7 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	}
 	wanted := p.wantedVariables(remote)
 	p.known = map[string]string{}
-	var problems, secrets, left, missing, missingPush []string
+	var problems, secrets, exposed, left, missing, missingPush []string
 	for _, v := range wanted {
 		p.known[v.Key] = v.Value
 		r, there := find(remote, v.Key)
@@ -147,6 +147,8 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 			}
 		case r.Value != v.Value:
 			problems = append(problems, v.Key+" is not what was given")
+		case isSecret(v.Key):
+			exposed = append(exposed, v.Key)
 		}
 	}
 	if len(missing) > 0 {
@@ -187,6 +189,9 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	default:
 		first, _, _ := strings.Cut(secret.Value, ",")
 		p.prefix = "/" + strings.TrimSpace(first)
+	}
+	if len(exposed) > 0 {
+		found += ". Whoever may see the function's settings can read " + strings.Join(exposed, ", ") + ": mark it secret"
 	}
 	if len(left) > 0 {
 		found += ". Left as they are, whatever was given (deploy -secrets sets them anew): " + strings.Join(left, ", ")
@@ -255,9 +260,18 @@ func (p *project) doorIsOpen(ctx context.Context) (bool, error) {
 	return status == http.StatusBadRequest, nil
 }
 
-// isPush reports whether a variable is for starting payments.
-func isPush(name string) bool {
-	return slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool { return v.Name == name && v.Push })
+// isPush reports whether a variable is for starting payments, and isSecret whether
+// nobody but the function should be able to read it.
+func isPush(name string) bool   { return variableNamed(name).Push }
+func isSecret(name string) bool { return variableNamed(name).Secret }
+
+func variableNamed(name string) handler.Variable {
+	for _, v := range handler.Variables() {
+		if v.Name == name {
+			return v
+		}
+	}
+	return handler.Variable{}
 }
 
 // fixVariables sets one variable after another, and never deletes any. If there is one
