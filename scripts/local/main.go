@@ -191,7 +191,7 @@ func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 	if err := s.showSamples(); err != nil {
 		return err
 	}
-	if err := s.showPayments(ctx); err != nil || o.once {
+	if err := s.showPayments(ctx); err != nil || o.once || ctx.Err() != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nTo post a callback of your own, in another terminal:\n%s", triggerCommand(m.Machine))

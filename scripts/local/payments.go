@@ -115,6 +115,10 @@ func (s *stage) showPayment(ctx context.Context, p payment) error {
 		fmt.Fprint(s.out, "  (Safaricom's answer was lost; its callback is signed, and finds the payment)\n")
 	}
 	prompts := s.safaricom.Prompts("254" + p.phone[1:])
+	if len(prompts) == 0 {
+		fmt.Fprint(s.out, "  (it has not reached the phone)\n") // the function gave up, or Safaricom has
+		return nil
+	}
 	prompt := prompts[len(prompts)-1]
 	answer := s.answer(ctx, prompt, p.answer)
 	if ctx.Err() != nil {

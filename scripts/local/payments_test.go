@@ -146,6 +146,21 @@ func TestPaymentRefused(t *testing.T) {
 	}
 }
 
+// TestPaymentUnsent: where Safaricom's answer is lost before it did anything, the
+// function cannot know so, and there is no prompt to answer.
+func TestPaymentUnsent(t *testing.T) {
+	var out strings.Builder
+	s := newTestStage(t, &out)
+	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.Torn())
+	if err := s.showPayment(context.Background(), payments[0]); err != nil {
+		t.Fatal(err)
+	}
+	want := "ORDER-001                200   started    PENDING    -                -  amina\n  (it has not reached the phone)\n"
+	if out.String() != want {
+		t.Errorf("it prints\n%s, want\n%s", out.String(), want)
+	}
+}
+
 // TestTerminal: nobody is asked in a pipe or a file.
 func TestTerminal(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "input"))
