@@ -261,7 +261,7 @@ func TestPushVariables(t *testing.T) {
 	}
 	address := "http://" + c.env["APPWRITE_FUNCTION_DOMAIN"]
 	for _, want := range []string{
-		"ok      starting payments: Safaricom gives a token (sandbox). That proves the consumer key and secret that were given. Whether product, shortcode, passkey and till are right shows with the first payment",
+		"ok      starting payments: Safaricom gives a token (sandbox). That proves the consumer key and secret. Whether product, shortcode, passkey and till are right shows with the first payment",
 		"ok      signed callbacks: they come to " + address + ", signed with a key that the function knows",
 	} {
 		if !strings.Contains(out, want+"\n") {
