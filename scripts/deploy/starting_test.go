@@ -593,6 +593,26 @@ func TestOpenDoor(t *testing.T) {
 	}
 }
 
+// TestSignedAlone: with a signing key and no secret nothing unsigned is taken, which is
+// nothing wrong where every payment is started by the function.
+func TestSignedAlone(t *testing.T) {
+	c := newCloud(t)
+	c.startPayments()
+	c.deploy()
+	c.must("DELETE", "/functions/daraja/variables/"+c.remote(handler.CallbackSecret).ID, nil)
+	c.uploadAndWait(source(t), true, "ready")
+	out, err := c.run(true)
+	if err != nil || !strings.Contains(line(out, "variables"), ", and no DARAJA_CALLBACK_SECRET: only signed callbacks are taken") {
+		t.Errorf("-check = %v\n%s", err, out)
+	}
+	if got, want := line(out, "self-test"), "ok      self-test: not done, since without a DARAJA_CALLBACK_SECRET only signed callbacks are taken"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if out := c.deploy(); changed(out) || c.remote(handler.CallbackSecret).Key != "" {
+		t.Errorf("a secret was made unasked:\n%s", out)
+	}
+}
+
 // TestSoundServer: before 1.9.5 no payment is started, and the function still settles
 // what others start.
 func TestSoundServer(t *testing.T) {
