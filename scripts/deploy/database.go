@@ -126,7 +126,8 @@ func (p *project) ofStarted(k kind) []attribute {
 }
 
 // attributesProblem compares what there is with what there must be. fixable are
-// those that are merely missing, or of which a field can be changed with no loss.
+// those that are merely missing or not ready, or of which a field can be changed with
+// no loss.
 func attributesProblem(found, needed []attribute) (problems []string, fixable bool) {
 	fixable = true
 	unfixable := func(format string, args ...any) {
@@ -143,6 +144,8 @@ func attributesProblem(found, needed []attribute) (problems []string, fixable bo
 			unfixable("%s is of the type %s, not %s", n.Key, f.Type, n.Type)
 		case f.Encrypt:
 			unfixable("%s is encrypted, which needs more room than there is", n.Key)
+		case f.Status == "processing":
+			problems = append(problems, n.Key+" is still being made")
 		case f.Status != "available":
 			unfixable("%s is %s", n.Key, f.Status)
 		case f.Required && !n.Required:
@@ -262,7 +265,7 @@ func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found [
 		}
 		return err
 	}
-	if problems, _ := attributesProblem(found[i:i+1], []attribute{n}); len(problems) == 0 {
+	if problems, _ := attributesProblem(found[i:i+1], []attribute{n}); len(problems) == 0 || found[i].Status == "processing" {
 		return nil
 	}
 	if n.Type == "string" {

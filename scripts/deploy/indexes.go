@@ -46,7 +46,11 @@ func indexProblems(found, needed []index) (problems []string) {
 		problems = append(problems, "there is no index on "+n.Attributes[0])
 	}
 	for _, f := range found {
-		if f.Status != "available" && slices.ContainsFunc(needed, f.serves) {
+		switch {
+		case f.Status == "available" || !slices.ContainsFunc(needed, f.serves):
+		case f.Status == "processing":
+			problems = append(problems, "the index "+f.Key+" is still being made")
+		default:
 			problems = append(problems, "the index "+f.Key+" is "+f.Status+", so delete it")
 		}
 	}

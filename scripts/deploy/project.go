@@ -38,10 +38,12 @@ type project struct {
 	prefix  string // "/SECRET", if there is one
 
 	// Of the function's variables: those that this run has made itself, those that it
-	// has set, and the values as far as they are known.
-	made  map[string]string
-	set   map[string]bool
-	known map[string]string
+	// has set, the values as far as they are known, and those that were there before
+	// and that nobody can read: of these the known value is only what was given.
+	made   map[string]string
+	set    map[string]bool
+	known  map[string]string
+	hidden map[string]bool
 
 	safaricom *daraja.Client // see safaricomClient
 

@@ -98,9 +98,9 @@ func checkStarting(ctx context.Context, p *project) (string, error) {
 	if !asked {
 		return "Safaricom was not asked for a token: " + environment + " is not known", nil
 	}
-	found := "Safaricom gives a token (" + cmp.Or(p.known[environment], p.known[baseURL]) + "). That proves the consumer key and secret that were given"
-	if !p.set[consumerKey] || !p.set[consumerSecret] {
-		found += ", not that the function has the same"
+	found := "Safaricom gives a token (" + cmp.Or(p.known[environment], p.known[baseURL]) + "). That proves the consumer key and secret"
+	if p.hidden[consumerKey] || p.hidden[consumerSecret] {
+		found += " that were given, not that the function has the same"
 	}
 	return found + ". Whether product, shortcode, passkey and till are right shows with the first payment", nil
 }

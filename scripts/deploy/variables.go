@@ -128,54 +128,25 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 		return "", err
 	}
 	wanted := p.wantedVariables(remote)
-	p.known = map[string]string{}
-	var problems, secrets, exposed, left, missing, missingPush []string
-	for _, v := range wanted {
-		p.known[v.Key] = v.Value
-		r, there := find(remote, v.Key)
-		switch {
-		case !there && isPush(v.Key):
-			missingPush = append(missingPush, v.Key)
-		case !there:
-			missing = append(missing, v.Key)
-		case r.Secret && p.isDue(v):
-			problems = append(problems, v.Key+" may not be what was given")
-		case r.Secret:
-			secrets = append(secrets, v.Key)
-			if p.get(v.Key) != "" && isPush(v.Key) && !p.set[v.Key] {
-				left = append(left, v.Key)
-			}
-		case r.Value != v.Value:
-			problems = append(problems, v.Key+" is not what was given")
-		case isSecret(v.Key):
-			exposed = append(exposed, v.Key)
-		}
-	}
-	if len(missing) > 0 {
-		problems = append(problems, "missing, without which callbacks can only be queued: "+strings.Join(missing, ", "))
-	}
-	if len(missingPush) > 0 {
-		problems = append(problems, "missing, without which no payment can be started: "+strings.Join(missingPush, ", "))
-	}
+	c := p.compare(wanted, remote)
 	f, err := p.function(ctx)
 	if err != nil {
 		return "", err
 	}
 	secret, hasSecret := find(wanted, handler.CallbackSecret)
 	if !hasSecret && f.DeploymentID == "" {
-		problems = append(problems, "there is no "+handler.CallbackSecret+": anybody can post payments")
+		c.problems = append(c.problems, "there is no "+handler.CallbackSecret+": anybody can post payments")
 	}
 	hopeless, err := p.hopeless(ctx, f, wanted)
 	if err != nil {
 		return "", err
 	}
-	problems = append(problems, hopeless...)
-	if len(problems) > 0 {
+	if problems := append(c.problems, hopeless...); len(problems) > 0 {
 		return "", wrong(strings.Join(problems, "; "), p.inConsole("Settings → Variables, then redeploy"))
 	}
 	found := fmt.Sprintf("%d of %d set", len(wanted), p.countVariables())
-	if len(secrets) > 0 {
-		found += ", of which nobody can read " + strings.Join(secrets, ", ")
+	if len(c.secrets) > 0 {
+		found += ", of which nobody can read " + strings.Join(c.secrets, ", ")
 	}
 	switch {
 	case !hasSecret && p.startsPayments:
@@ -190,13 +161,58 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 		first, _, _ := strings.Cut(secret.Value, ",")
 		p.prefix = "/" + strings.TrimSpace(first)
 	}
-	if len(exposed) > 0 {
-		found += ". Whoever may see the function's settings can read " + strings.Join(exposed, ", ") + ": mark it secret"
+	if len(c.exposed) > 0 {
+		found += ". Whoever may see the function's settings can read " + strings.Join(c.exposed, ", ") + ": mark it secret"
 	}
-	if len(left) > 0 {
-		found += ". Left as they are, whatever was given (deploy -secrets sets them anew): " + strings.Join(left, ", ")
+	if len(c.left) > 0 {
+		found += ". Left as they are, whatever was given (deploy -secrets sets them anew): " + strings.Join(c.left, ", ")
 	}
 	return found, nil
+}
+
+// comparison is how the function's variables differ from those that shall stand.
+type comparison struct {
+	problems []string // what the command mends
+
+	// The names of some:
+	secrets []string // nobody can read them
+	left    []string // given all the same, and left as they are
+	exposed []string // to be read, and should not be
+}
+
+// compare also notes down what is known of each.
+func (p *project) compare(wanted, remote []variable) (c comparison) {
+	p.known, p.hidden = map[string]string{}, map[string]bool{}
+	var missing, missingPush []string
+	for _, v := range wanted {
+		p.known[v.Key] = v.Value
+		r, there := find(remote, v.Key)
+		switch {
+		case !there && isPush(v.Key):
+			missingPush = append(missingPush, v.Key)
+		case !there:
+			missing = append(missing, v.Key)
+		case r.Secret && p.isDue(v):
+			c.problems = append(c.problems, v.Key+" may not be what was given")
+		case r.Secret:
+			c.secrets = append(c.secrets, v.Key)
+			p.hidden[v.Key] = !p.set[v.Key]
+			if p.get(v.Key) != "" && isPush(v.Key) && p.hidden[v.Key] {
+				c.left = append(c.left, v.Key)
+			}
+		case r.Value != v.Value:
+			c.problems = append(c.problems, v.Key+" is not what was given")
+		case isSecret(v.Key):
+			c.exposed = append(c.exposed, v.Key)
+		}
+	}
+	if len(missing) > 0 {
+		c.problems = append(c.problems, "missing, without which callbacks can only be queued: "+strings.Join(missing, ", "))
+	}
+	if len(missingPush) > 0 {
+		c.problems = append(c.problems, "missing, without which no payment can be started: "+strings.Join(missingPush, ", "))
+	}
+	return c
 }
 
 // countVariables counts those that the function may have: without those for starting
