@@ -24,7 +24,7 @@ func TestCodeFaults(t *testing.T) {
 		old := source(t)
 		old["settle/settle.go"] = append(old["settle/settle.go"], "\n// older\n"...)
 		c.uploadAndWait(old, true, "ready")
-		c.checkMended("settle/settle.go differs from what is deployed")
+		c.checkFixed("settle/settle.go differs from what is deployed")
 	})
 	t.Run("newest build failed", func(t *testing.T) {
 		c := newCloud(t)
@@ -32,7 +32,7 @@ func TestCodeFaults(t *testing.T) {
 		c.FailBuilds("go: module not found")
 		c.uploadAndWait(source(t), true, "failed")
 		c.FailBuilds("")
-		c.checkMended("the newest build failed")
+		c.checkFixed("the newest build failed")
 	})
 	t.Run("variables newer than the code", func(t *testing.T) {
 		c := newCloud(t)
@@ -47,13 +47,13 @@ func TestCodeFaults(t *testing.T) {
 			map[string]any{"key": "DARAJA_CALLBACK_SECRET", "value": "0123456789abcdef-new", "secret": false}, nil); err != nil {
 			t.Fatal(err)
 		}
-		c.checkMended("DARAJA_CALLBACK_SECRET was changed after the function was deployed")
+		c.checkFixed("DARAJA_CALLBACK_SECRET was changed after the function was deployed")
 	})
 	t.Run("newest is not active", func(t *testing.T) {
 		c := newCloud(t)
 		c.deploy()
 		c.uploadAndWait(source(t), false, "ready")
-		c.checkMended("the newest build is ready, but not the one that is active")
+		c.checkFixed("the newest build is ready, but not the one that is active")
 	})
 }
 

@@ -206,7 +206,7 @@ func checkAttributes(k kind) func(context.Context, *project) (string, error) {
 	}
 }
 
-// personDecides ends what is said of an attribute that cannot be mended.
+// personDecides ends what is said of an attribute that cannot be fixed.
 const personDecides = "; to change that column loses what is in it, so a person must decide"
 
 // collectionInConsole names a place of a collection in Appwrite's console.
@@ -225,7 +225,7 @@ func fixAttributes(k kind) func(context.Context, *project) error {
 }
 
 // addAttributes makes those that are missing, also in a collection that is in use, and
-// waits until they can be used. If one of them cannot be mended it leaves all as they
+// waits until they can be used. If one of them cannot be fixed it leaves all as they
 // are: the second look says so.
 func (p *project) addAttributes(ctx context.Context, k kind, found, needed []attribute) error {
 	if problems, fixable := attributesProblem(found, needed); len(problems) == 0 || !fixable {

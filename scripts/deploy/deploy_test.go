@@ -208,7 +208,7 @@ func TestDeploy(t *testing.T) {
 func testDeploy(t *testing.T, version string) {
 	c := newCloud(t)
 	c.Version = version
-	if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG   database: there is no database daraja\n        Mend: go run ./scripts/deploy    or Console → Databases") {
+	if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG   database: there is no database daraja\n        Fix: go run ./scripts/deploy    or Console → Databases") {
 		t.Errorf("-check of an empty project = %v\n%s", err, out)
 	}
 	out := c.deploy()
@@ -227,7 +227,7 @@ func testDeploy(t *testing.T, version string) {
 	c.Reset()
 	again := c.deploy()
 	if changed(again) {
-		t.Errorf("a second run mended something:\n%s", again)
+		t.Errorf("a second run fixed something:\n%s", again)
 	}
 	for _, call := range c.Calls() {
 		changes := call.Method != http.MethodGet && call.Status < 300
@@ -300,7 +300,7 @@ func (c *cloud) command(arguments ...string) (stdout, stderr string, status int)
 	return out.String(), errors.String(), status
 }
 
-// TestFaults breaks one thing after another: it is named, mended, and right again.
+// TestFaults breaks one thing after another: it is named, fixed, and right again.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	const payments, disbursements, function = "/databases/daraja/collections/payments", "/databases/daraja/collections/disbursements", "/functions/daraja"
@@ -336,7 +336,7 @@ func TestFaults(t *testing.T) {
 			if err := c.project(false).call(ctx, f.method, f.path, anyBody(f.body), nil); err != nil {
 				t.Fatal(err)
 			}
-			c.checkMended(f.want)
+			c.checkFixed(f.want)
 		})
 	}
 }
@@ -356,18 +356,18 @@ func functionWith(name string, value any) map[string]any {
 	return f
 }
 
-// checkMended: -check names the fault and changes nothing, deploy mends it, and
+// checkFixed: -check names the fault and changes nothing, deploy fixes it, and
 // -check is clean.
-func (c *cloud) checkMended(want string) {
+func (c *cloud) checkFixed(want string) {
 	c.t.Helper()
 	for range 2 {
-		if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, want) || !strings.Contains(out, "\n        Mend: go run ./scripts/deploy    or Console") {
-			c.t.Fatalf("-check = %v, want %q and a mend in\n%s", err, want, out)
+		if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, want) || !strings.Contains(out, "\n        Fix: go run ./scripts/deploy    or Console") {
+			c.t.Fatalf("-check = %v, want %q and a fix in\n%s", err, want, out)
 		}
 	}
 	out := c.deploy()
 	if isFixed := regexp.MustCompile(`(?m)^fixed   [a-z ]+: .*` + regexp.QuoteMeta(want)); !isFixed.MatchString(out) && !strings.Contains(out, "\nmade    ") {
-		c.t.Errorf("deploy did not say that it mended %q:\n%s", want, out)
+		c.t.Errorf("deploy did not say that it fixed %q:\n%s", want, out)
 	}
 	if out, err := c.run(true); err != nil {
 		c.t.Errorf("-check after it = %v\n%s", err, out)
@@ -405,7 +405,7 @@ func TestVariableFaults(t *testing.T) {
 			if err := tt.change(c, p, remote); err != nil {
 				t.Fatal(err)
 			}
-			c.checkMended(tt.want)
+			c.checkFixed(tt.want)
 			if remote, err = p.remoteVariables(ctx); err != nil || idOf(remote, "OF_SOMEBODY_ELSE") == "" {
 				t.Errorf("a variable of somebody else's is gone: %v %v", remote, err)
 			}
@@ -430,7 +430,7 @@ func TestLiveSecrets(t *testing.T) {
 	c.env["DARAJA_CALLBACK_SECRET"] = "0123456789abcdef-new"
 	c.deploy()
 	if again := c.deploy(); changed(again) {
-		t.Errorf("a second run mended something:\n%s", again)
+		t.Errorf("a second run fixed something:\n%s", again)
 	}
 	if remote, err = p.remoteVariables(ctx); err != nil || idOf(remote, "DARAJA_CALLBACK_SECRET") == "" {
 		t.Fatal(remote, err)
@@ -465,7 +465,7 @@ func TestInherit(t *testing.T) {
 		t.Errorf("-check = %v\n%s", err, out)
 	}
 	if out := c.deploy(); changed(out) {
-		t.Errorf("a second run mended something:\n%s", out)
+		t.Errorf("a second run fixed something:\n%s", out)
 	}
 }
 
@@ -488,10 +488,10 @@ func TestNoEntrypoint(t *testing.T) {
 	if err := errors.Join(p.call(ctx, "DELETE", "/functions/daraja", nil, nil), p.call(ctx, "POST", "/functions", without, nil)); err != nil {
 		t.Fatal(err)
 	}
-	c.checkMended("it has no entrypoint (→ Entrypoint: main.go): it cannot be built")
+	c.checkFixed("it has no entrypoint (→ Entrypoint: main.go): it cannot be built")
 }
 
-// TestHopeless: what cannot be mended without loss is named, and ends the command.
+// TestHopeless: what cannot be fixed without loss is named, and ends the command.
 func TestHopeless(t *testing.T) {
 	t.Parallel()
 	type body = map[string]any
@@ -619,7 +619,7 @@ func TestDomainNames(t *testing.T) {
 	}
 }
 
-// TestAdditionsStay: mending one thing takes nothing away that a person added.
+// TestAdditionsStay: fixing one thing takes nothing away that a person added.
 func TestAdditionsStay(t *testing.T) {
 	c := newCloud(t)
 	c.deploy()
@@ -659,7 +659,7 @@ func TestPreviewDomain(t *testing.T) {
 	}
 }
 
-// changed reports whether a run mended or made anything.
+// changed reports whether a run fixed or made anything.
 func changed(out string) bool {
 	return regexp.MustCompile(`(?m)^(fixed|made) `).MatchString(out)
 }

@@ -43,7 +43,7 @@ const everything = "everything"
 // problem is what a look found not to be right.
 type problem struct {
 	what    string // and what follows from it
-	console string // where a person mends it
+	console string // where a person fixes it
 	absent  bool   // the subject of the check is not there at all
 }
 
@@ -97,7 +97,7 @@ type result struct {
 	Check  string `json:"check"`
 	Result string `json:"result"` // ok, made, fixed, wrong, skipped or error; at the end live
 	Found  string `json:"found,omitempty"`
-	Mend   string `json:"mend,omitempty"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // report prints results for a person, or as lines of JSON.
@@ -121,8 +121,8 @@ func (r report) print(res result) {
 		line += ": " + res.Found
 	}
 	fmt.Fprintln(r.out, strings.TrimSuffix(line, "."))
-	if res.Mend != "" {
-		fmt.Fprintf(r.out, "        Mend: %s\n", res.Mend)
+	if res.Fix != "" {
+		fmt.Fprintf(r.out, "        Fix: %s\n", res.Fix)
 	}
 }
 
@@ -140,7 +140,7 @@ func (p *project) diagnose(ctx context.Context, r report) error {
 		}
 		if missing := c.blockedBy(wrong, unseen); missing != "" {
 			unseen = append(unseen, c.name)
-			r.print(result{Check: c.name, Result: "skipped", Found: "cannot be seen before this is mended: " + missing})
+			r.print(result{Check: c.name, Result: "skipped", Found: "cannot be seen before this is fixed: " + missing})
 			continue
 		}
 		found, err := c.look(ctx, p)
@@ -163,7 +163,7 @@ func (p *project) diagnose(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "error", Found: err.Error()})
 			continue
 		}
-		r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: c.advice(pr)})
+		r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Fix: c.advice(pr)})
 		if pr.absent && c.essential {
 			break
 		}
@@ -191,7 +191,7 @@ func (c check) blockedBy(wrong, unseen []string) string {
 	return ""
 }
 
-// advice says how to mend a problem.
+// advice says how to fix a problem.
 func (c check) advice(pr *problem) string {
 	if c.fix == nil {
 		return pr.console
@@ -199,7 +199,7 @@ func (c check) advice(pr *problem) string {
 	return "go run ./scripts/deploy    or " + pr.console
 }
 
-// deploy looks at everything in turn and mends what is wrong. It ends with the
+// deploy looks at everything in turn and fixes what is wrong. It ends with the
 // first thing that stays wrong.
 func (p *project) deploy(ctx context.Context, r report) error {
 	for _, c := range checks {
@@ -215,7 +215,7 @@ func (p *project) deploy(ctx context.Context, r report) error {
 		case !errors.As(err, &pr):
 			return fmt.Errorf("%s: %w", c.name, err)
 		case c.fix == nil:
-			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
+			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Fix: pr.console})
 			return errWrong
 		}
 		if err := c.fix(ctx, p); err != nil {
@@ -223,8 +223,8 @@ func (p *project) deploy(ctx context.Context, r report) error {
 				r.print(result{Check: c.name, Result: "ok", Found: notNeeded + pr.what + " (" + err.Error() + ")"})
 				continue
 			}
-			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Mend: pr.console})
-			return fmt.Errorf("%s could not be mended: %w", c.name, err)
+			r.print(result{Check: c.name, Result: "wrong", Found: pr.what, Fix: pr.console})
+			return fmt.Errorf("%s could not be fixed: %w", c.name, err)
 		}
 		found, err = c.look(ctx, p)
 		var still *problem
@@ -236,7 +236,7 @@ func (p *project) deploy(ctx context.Context, r report) error {
 			r.print(result{Check: c.name, Result: "ok", Found: notNeeded + still.what})
 			continue
 		default:
-			r.print(result{Check: c.name, Result: "wrong", Found: still.what, Mend: still.console})
+			r.print(result{Check: c.name, Result: "wrong", Found: still.what, Fix: still.console})
 			return errWrong
 		}
 		if pr.absent {

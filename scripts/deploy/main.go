@@ -19,7 +19,7 @@ import (
 
 const usage = `Usage: go run ./scripts/deploy [-secrets | -check | -replay [-]] [-json]
 
-  (nothing)    look at everything, mend what is wrong, deploy the code, look again
+  (nothing)    look at everything, fix what is wrong, deploy the code, look again
   -secrets     likewise, and set anew the secret variables that are given: nobody can
                read whether the function has them
   -check       change nothing, and name everything that is wrong

@@ -182,7 +182,7 @@ func TestNPX(t *testing.T) {
 			p.checkUpload()
 			p.checkClean(true)
 			if out := p.run(0); changed(out) {
-				t.Errorf("a second run mended something:\n%s", out)
+				t.Errorf("a second run fixed something:\n%s", out)
 			}
 			p.run(0, "-check")
 			p.checkClean(true)
@@ -198,13 +198,13 @@ func TestNPXFails(t *testing.T) {
 	p := newProgram(t)
 	p.env["APPWRITE_CLI"] = "npx appwrite-cli@" + cliVersion // as the help has it
 	p.FailBuilds("go: module not found")
-	if out := p.run(1); !strings.HasSuffix(out, "\ndeploy: code could not be mended: the build failed:\ngo: module not found\n") {
+	if out := p.run(1); !strings.HasSuffix(out, "\ndeploy: code could not be fixed: the build failed:\ngo: module not found\n") {
 		t.Errorf("with a build that fails:\n%s", out)
 	}
 	p.checkClean(true)
 	p.FailBuilds("")
 	p.Inject(fakeappwrite.Fault{Operation: "POST deployments", Reply: fakeappwrite.Status(403, "general_resource_blocked", "blocked")})
-	if out := p.run(1); !strings.Contains(out, "\ndeploy: code could not be mended: nothing was uploaded. The Appwrite CLI said:\n") {
+	if out := p.run(1); !strings.Contains(out, "\ndeploy: code could not be fixed: nothing was uploaded. The Appwrite CLI said:\n") {
 		t.Errorf("with an upload that is refused:\n%s", out)
 	}
 	p.checkClean(true)

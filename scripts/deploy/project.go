@@ -13,7 +13,7 @@ import (
 	"openruntimes/handler/daraja"
 )
 
-// project is what the command looks at and mends: one function with its database
+// project is what the command looks at and fixes: one function with its database
 // in one project of Appwrite.
 type project struct {
 	settings

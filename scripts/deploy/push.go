@@ -186,7 +186,7 @@ func (p *project) copyTo(ctx context.Context, dir string) (int, error) {
 			return 0, err
 		}
 	}
-	// What the function is like was mended before, and the CLI would undo it.
+	// What the function is like was fixed before, and the CLI would undo it.
 	f, err := p.function(ctx)
 	if err != nil {
 		return 0, err

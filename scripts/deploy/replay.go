@@ -68,7 +68,7 @@ func (s settings) replay(r report, lines []string) error {
 		fmt.Fprintf(r.out, "%d UNSETTLED lines: %d settled, %d not.\n", len(seen), settled, failed)
 	}
 	if failed > 0 {
-		return errors.New("not everything is settled: mend the cause and repeat it")
+		return errors.New("not everything is settled: fix the cause and repeat it")
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func TestReplayFromInput(t *testing.T) {
 	line := unsettled(id)
 	text, _ := json.Marshal("failed route=callback\n" + line + "\n" + unsettled("ws_CO_2311202614074000000002") + "\n")
 	twice, _ := json.Marshal(string(text))
-	const failure = "deploy: not everything is settled: mend the cause and repeat it\n"
+	const failure = "deploy: not everything is settled: fix the cause and repeat it\n"
 	one := "created     " + masked + "\n1 UNSETTLED lines: 1 settled, 0 not.\n"
 	two := "created     " + masked + "\ncreated     " + masked + "\n2 UNSETTLED lines: 2 settled, 0 not.\n"
 	unreadable := func(line int) string {
@@ -166,7 +166,7 @@ func TestReplayJSON(t *testing.T) {
 	input := unsettled("ws_CO_2311202614074000000001") + "\nUNSETTLED x\n"
 	status := run(ctx, []string{"-replay", "-", "-json"}, func(name string) string { return env[name] }, strings.NewReader(input), &out, io.Discard)
 	want := `{"line":1,"id":"` + masked + `","result":"created"}` + "\n" + `{"line":2,"result":"unreadable","error":"no UNSETTLED line"}` + "\n" +
-		`{"check":"deploy","result":"error","found":"not everything is settled: mend the cause and repeat it"}` + "\n"
+		`{"check":"deploy","result":"error","found":"not everything is settled: fix the cause and repeat it"}` + "\n"
 	if out.String() != want || status != 1 {
 		t.Errorf("exit status %d and\n%s, want 1 and\n%s", status, &out, want)
 	}

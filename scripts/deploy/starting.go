@@ -77,8 +77,8 @@ func (p *project) refusal(a daraja.Answer) string {
 // whether Safaricom takes the keys. The function says of itself whether its variables
 // are complete.
 func checkStarting(ctx context.Context, p *project) (string, error) {
-	var problems, mends []string
-	add := func(what, mend string) { problems, mends = append(problems, what), append(mends, mend) }
+	var problems, fixes []string
+	add := func(what, fix string) { problems, fixes = append(problems, what), append(fixes, fix) }
 	if slices.Compare(p.version, sound) < 0 {
 		add("no payment is started on this server: before 1.9.5 two who change one document may both succeed, and a verdict could be overwritten", "update Appwrite to 1.9.5 or later")
 	}
@@ -90,7 +90,7 @@ func checkStarting(ctx context.Context, p *project) (string, error) {
 		add(p.refusal(answer), "try again in some minutes, or from another network: that of the function may be let through")
 	}
 	if len(problems) > 0 {
-		return "", wrong(strings.Join(problems, "; "), strings.Join(mends, "; "))
+		return "", wrong(strings.Join(problems, "; "), strings.Join(fixes, "; "))
 	}
 	if !asked && len(p.unreadable()) > 0 {
 		return "Safaricom was not asked for a token, since nobody can read " + strings.Join(p.unreadable(), " and ") + ": set them in the environment", nil

@@ -63,7 +63,7 @@ func (c *cloud) must(method, path string, body any) {
 
 // line returns what a run printed of a check.
 func line(out, check string) string {
-	return regexp.MustCompile(`(?m)^[a-zA-Z]+ +` + check + `: .*$(\n        Mend: .*$)?`).FindString(out)
+	return regexp.MustCompile(`(?m)^[a-zA-Z]+ +` + check + `: .*$(\n        Fix: .*$)?`).FindString(out)
 }
 
 const aPayment = "/databases/daraja/collections/payments"
@@ -118,7 +118,7 @@ func TestStartedInUse(t *testing.T) {
 		}
 	}
 	if out := c.deploy(); changed(out) {
-		t.Errorf("a second run mended something:\n%s", out)
+		t.Errorf("a second run fixed something:\n%s", out)
 	}
 	for _, tt := range []struct {
 		kind kind
@@ -160,7 +160,7 @@ func TestStartedFaults(t *testing.T) {
 			c.startPayments()
 			c.deploy()
 			tt.break_(c)
-			c.checkMended(tt.want)
+			c.checkFixed(tt.want)
 		})
 	}
 }
@@ -278,7 +278,7 @@ func TestDartColumns(t *testing.T) {
 			t.Errorf("%s, want at its end\n%s", line(out, "started payments"), why)
 		}
 		c.startPayments()
-		if out, err := c.run(false); err == nil || !strings.HasPrefix(err.Error(), "started payments could not be mended: userId: ") {
+		if out, err := c.run(false); err == nil || !strings.HasPrefix(err.Error(), "started payments could not be fixed: userId: ") {
 			t.Errorf("deploy of what starts payments = %v\n%s", err, out)
 		}
 	})
@@ -327,7 +327,7 @@ func TestPushVariables(t *testing.T) {
 	c.Reset()
 	again := c.deploy()
 	if changed(again) {
-		t.Errorf("a second run mended something:\n%s", again)
+		t.Errorf("a second run fixed something:\n%s", again)
 	}
 	for _, call := range c.Calls() {
 		changes := call.Method != http.MethodGet && call.Status < 300
@@ -369,7 +369,7 @@ func TestNotAtHand(t *testing.T) {
 		t.Errorf("exit status %d, want 0", status)
 	}
 	if out := c.deploy(); changed(out) {
-		t.Errorf("a run without the secrets mended something:\n%s", out)
+		t.Errorf("a run without the secrets fixed something:\n%s", out)
 	}
 	// The keys alone are enough to ask: the rest is the function's.
 	c.env["DARAJA_CONSUMER_KEY"], c.env["DARAJA_CONSUMER_SECRET"] = "key-of-the-app", "secret-of-the-app"
@@ -387,9 +387,9 @@ func TestTokenWords(t *testing.T) {
 	const wait = "try again in some minutes, or from another network: that of the function may be let through"
 	const causes = "; usual causes: the product is not enabled for the app of these keys; keys of the sandbox are used in production, or the reverse; the shortcode is another app's"
 	for _, tt := range []struct {
-		name       string
-		change     func(*cloud, *fakesafaricom.Safaricom)
-		what, mend string
+		name      string
+		change    func(*cloud, *fakesafaricom.Safaricom)
+		what, fix string
 	}{
 		{"wrong keys", func(c *cloud, s *fakesafaricom.Safaricom) { c.env["DARAJA_CONSUMER_SECRET"] = "not-the-secret" },
 			"Safaricom refuses DARAJA_CONSUMER_KEY and DARAJA_CONSUMER_SECRET (sandbox): HTTP 400 with no body" + causes, keys},
@@ -426,7 +426,7 @@ func TestTokenWords(t *testing.T) {
 			safaricom.VoidTokens("key-of-the-app")
 			tt.change(c, safaricom)
 			out, complaint, status := c.command("-check")
-			want := "WRONG   starting payments: " + tt.what + "\n        Mend: " + tt.mend
+			want := "WRONG   starting payments: " + tt.what + "\n        Fix: " + tt.fix
 			if got := line(out, "starting payments"); got != want {
 				t.Errorf("%s, want\n%s", got, want)
 			}
@@ -449,7 +449,7 @@ func TestRefusedKeysAreNotSet(t *testing.T) {
 	c.startPayments()
 	c.env["DARAJA_CONSUMER_SECRET"] = "not-the-secret"
 	out, err := c.run(false)
-	if err == nil || !strings.HasPrefix(err.Error(), "variables could not be mended: Safaricom refuses DARAJA_CONSUMER_KEY and DARAJA_CONSUMER_SECRET (sandbox): HTTP 400 with no body; usual causes: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "variables could not be fixed: Safaricom refuses DARAJA_CONSUMER_KEY and DARAJA_CONSUMER_SECRET (sandbox): HTTP 400 with no body; usual causes: ") {
 		t.Errorf("deploy = %v\n%s", err, out)
 	}
 	if v := c.remote("DARAJA_CONSUMER_SECRET"); v.Key != "" {
@@ -506,7 +506,7 @@ func TestPartlyGiven(t *testing.T) {
 			c.startPayments()
 			c.env[tt.variable] = tt.value
 			out, err := c.run(false)
-			if !errors.Is(err, errWrong) || !strings.Contains(line(out, "variables"), "; "+tt.want+"\n        Mend: ") {
+			if !errors.Is(err, errWrong) || !strings.Contains(line(out, "variables"), "; "+tt.want+"\n        Fix: ") {
 				t.Errorf("deploy = %v, want %q in\n%s", err, tt.want, out)
 			}
 			if v := c.remote("DARAJA_SHORTCODE"); v.Key != "" {
@@ -548,7 +548,7 @@ func TestSigningKey(t *testing.T) {
 			t.Errorf("the signing keys are %s, want %s", got, want)
 		}
 		if out := c.deploy(); changed(out) {
-			t.Errorf("a second run mended something:\n%s", out)
+			t.Errorf("a second run fixed something:\n%s", out)
 		}
 	})
 	t.Run("secret", func(t *testing.T) {
@@ -564,7 +564,7 @@ func TestSigningKey(t *testing.T) {
 			c.anew = anew
 			out, err := c.run(false)
 			const want = "WRONG   signed callbacks: the function does not know the DARAJA_SIGNING_KEY that was given. Nobody can read those that it has, and to replace them would lose what they signed\n" +
-				"        Mend: go run ./scripts/deploy -secrets with the whole list, DARAJA_SIGNING_KEY=new,old, and the old one in it for four weeks; or without DARAJA_SIGNING_KEY"
+				"        Fix: go run ./scripts/deploy -secrets with the whole list, DARAJA_SIGNING_KEY=new,old, and the old one in it for four weeks; or without DARAJA_SIGNING_KEY"
 			if got := line(out, "signed callbacks"); !errors.Is(err, errWrong) || got != want {
 				t.Errorf("deploy with another key = %v\n%s, want\n%s", err, got, want)
 			}
@@ -579,7 +579,7 @@ func TestSigningKey(t *testing.T) {
 		}
 		c.anew = false
 		if out := c.deploy(); changed(out) {
-			t.Errorf("a second run mended something:\n%s", out)
+			t.Errorf("a second run fixed something:\n%s", out)
 		}
 	})
 }
@@ -596,7 +596,7 @@ func TestOpenDoor(t *testing.T) {
 	}
 	c.startPayments()
 	const want = "the function that is deployed takes callbacks without a secret, and with DARAJA_SIGNING_KEY it would refuse them: " +
-		"first take out what starts payments, set DARAJA_CALLBACK_SECRET alone, deploy, and have every app carry it\n        Mend: "
+		"first take out what starts payments, set DARAJA_CALLBACK_SECRET alone, deploy, and have every app carry it\n        Fix: "
 	for _, secret := range []string{"", "0123456789abcdef-new"} {
 		c.env[handler.CallbackSecret] = secret
 		for _, dryRun := range []bool{true, false} {
@@ -663,7 +663,7 @@ func TestSoundServer(t *testing.T) {
 				return
 			}
 			const want = "WRONG   starting payments: no payment is started on this server: before 1.9.5 two who change one document may both succeed, and a verdict could be overwritten\n" +
-				"        Mend: update Appwrite to 1.9.5 or later"
+				"        Fix: update Appwrite to 1.9.5 or later"
 			if got := line(out, "starting payments"); !errors.Is(err, errWrong) || got != want {
 				t.Errorf("deploy = %v\n%s, want\n%s", err, got, want)
 			}
@@ -687,7 +687,7 @@ func TestPublicURL(t *testing.T) {
 	c.env[publicURL] = elsewhere.URL
 	out, err := c.run(false)
 	want := "WRONG   signed callbacks: DARAJA_PUBLIC_URL is " + elsewhere.URL + ", and what becomes of a started payment would not arrive there: it answers 404 and is not this function\n" +
-		"        Mend: Console → Functions → daraja → Settings → Variables, then redeploy"
+		"        Fix: Console → Functions → daraja → Settings → Variables, then redeploy"
 	if got := line(out, "signed callbacks"); !errors.Is(err, errWrong) || got != want {
 		t.Errorf("deploy = %v\n%s, want\n%s", err, got, want)
 	}

@@ -172,7 +172,7 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 
 // comparison is how the function's variables differ from those that shall stand.
 type comparison struct {
-	problems []string // what the command mends
+	problems []string // what the command fixes
 
 	// The names of some:
 	secrets []string // nobody can read them
@@ -226,7 +226,7 @@ func (p *project) countVariables() (n int) {
 	return n
 }
 
-// hopeless names what only a person can mend: values that are malformed, those for
+// hopeless names what only a person can fix: values that are malformed, those for
 // starting payments that are neither given nor there, and a door that a signing key
 // would shut.
 func (p *project) hopeless(ctx context.Context, f function, wanted []variable) ([]string, error) {
@@ -291,7 +291,7 @@ func variableNamed(name string) handler.Variable {
 }
 
 // fixVariables sets one variable after another, and never deletes any. If there is one
-// that only a person can mend it sets none: of those that start payments the function
+// that only a person can fix it sets none: of those that start payments the function
 // needs all or none.
 func fixVariables(ctx context.Context, p *project) error {
 	remote, err := p.remoteVariables(ctx)

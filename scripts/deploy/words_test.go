@@ -12,10 +12,10 @@ import (
 )
 
 // TestWords: whatever is wrong with endpoint, project or key, -check says it in one
-// line and how to mend it in another, ends with 1, and changes nothing.
+// line and how to fix it in another, ends with 1, and changes nothing.
 func TestWords(t *testing.T) {
 	t.Parallel()
-	const endpoint = "        Mend: set APPWRITE_ENDPOINT: Console → Overview → Integrations → API endpoint, which ends in /v1\n"
+	const endpoint = "        Fix: set APPWRITE_ENDPOINT: Console → Overview → Integrations → API endpoint, which ends in /v1\n"
 	page := func(status int, contentType, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", contentType)
@@ -23,7 +23,7 @@ func TestWords(t *testing.T) {
 			io.WriteString(w, body)
 		}
 	}
-	const keys = "        Mend: Console → Overview → Integrations → API keys"
+	const keys = "        Fix: Console → Overview → Integrations → API keys"
 	for _, tt := range []struct {
 		name   string
 		change func(*cloud) // of an empty project
@@ -42,9 +42,9 @@ func TestWords(t *testing.T) {
 		}, "WRONG   server version: URL is not Appwrite's endpoint: it answers 301 to /health/version\n" + endpoint},
 		{"a server with a fault", func(c *cloud) {
 			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.Status(500, "general_unknown", "Server Error")})
-		}, "WRONG   server version: URL answers 500: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
+		}, "WRONG   server version: URL answers 500: the server has a fault, whatever the settings\n        Fix: try again when it is up\n"},
 		{"a proxy without a server", func(c *cloud) { c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.HTML(502)}) },
-			"WRONG   server version: URL answers 502: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
+			"WRONG   server version: URL answers 502: the server has a fault, whatever the settings\n        Fix: try again when it is up\n"},
 		{"silence", func(c *cloud) {
 			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 			c.t.Cleanup(silent.Close)
@@ -56,10 +56,10 @@ func TestWords(t *testing.T) {
 			c.env["APPWRITE_ENDPOINT"] = gone.URL + "/v1"
 		}, "WRONG   server version: URL cannot be reached: connection refused\n" + endpoint},
 		{"no such project", func(c *cloud) { c.env["APPWRITE_PROJECT_ID"] = "other" },
-			"WRONG   server version: URL has no project other\n        Mend: set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID\n"},
+			"WRONG   server version: URL has no project other\n        Fix: set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID\n"},
 		{"a paused project", func(c *cloud) {
 			c.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.Status(403, "project_paused", "Project is paused due to inactivity.")})
-		}, "WRONG   server version: the project is paused: nothing is stored or queued, and every payment is lost\n        Mend: Console → restore the project\n"},
+		}, "WRONG   server version: the project is paused: nothing is stored or queued, and every payment is lost\n        Fix: Console → restore the project\n"},
 
 		{"a key that is none", func(c *cloud) { c.env["APPWRITE_API_KEY"] = "standard_other" },
 			"ok      server version: 1.9.6\nWRONG   key scopes: Appwrite does not take APPWRITE_API_KEY in the project fake: it is no key, or another project's (401 user_unauthorized)\n" + keys + "\n"},
@@ -75,7 +75,7 @@ func TestWords(t *testing.T) {
 		{"a fault behind the version", func(c *cloud) {
 			c.Inject(fakeappwrite.Fault{Operation: "GET databases", Reply: fakeappwrite.HTML(503)})
 		},
-			"ok      server version: 1.9.6\nWRONG   key scopes: URL answers 503 to GET /databases: the server has a fault, whatever the settings\n        Mend: try again when it is up\n"},
+			"ok      server version: 1.9.6\nWRONG   key scopes: URL answers 503 to GET /databases: the server has a fault, whatever the settings\n        Fix: try again when it is up\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -126,12 +126,12 @@ func TestListsEverything(t *testing.T) {
 			"documentSecurity of payments is off: no user can read a payment by its own permissions\n",
 		"ok      attributes of payments: 8\n",
 		"WRONG   collection of disbursements: there is no collection disbursements: nothing can be stored\n",
-		"skipped attributes of disbursements: cannot be seen before this is mended: collection of disbursements\n",
+		"skipped attributes of disbursements: cannot be seen before this is fixed: collection of disbursements\n",
 		"WRONG   function: execute access is empty (→ Execute access → Any): Safaricom gets 401 and every payment is lost\n",
 		"ok      variables: 4 of 5 set\n",
 		"ok      code: build ",
-		"skipped health: cannot be seen before this is mended: collection of payments\n",
-		"skipped self-test: cannot be seen before this is mended: collection of payments\n",
+		"skipped health: cannot be seen before this is fixed: collection of payments\n",
+		"skipped self-test: cannot be seen before this is fixed: collection of payments\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -156,20 +156,20 @@ func TestMissingScope(t *testing.T) {
 
 // TestDomainWords: a domain that the server does not take, or that leads elsewhere.
 func TestDomainWords(t *testing.T) {
-	const where = "        Mend: Console → Functions → daraja → Domains → Add domain\n"
+	const where = "        Fix: Console → Functions → daraja → Domains → Add domain\n"
 	const none = "WRONG   domain: the function has no domain: Safaricom cannot reach it\n" + where
 	for _, tt := range []struct {
 		name, domain string
 		out, errors  string
 	}{
 		{"two labels below", "a.b.functions.example.com", none,
-			"deploy: domain could not be mended: the server does not take the domain a.b.functions.example.com: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
+			"deploy: domain could not be fixed: the server does not take the domain a.b.functions.example.com: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
 		{"another domain", "pay.example.com", none,
-			"deploy: domain could not be mended: the server does not take the domain pay.example.com: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
+			"deploy: domain could not be fixed: the server does not take the domain pay.example.com: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
 		{"somebody else's", "taken.functions.example.com", none,
-			"deploy: domain could not be mended: the domain taken.functions.example.com belongs to something else already: set APPWRITE_FUNCTION_DOMAIN to another\n"},
+			"deploy: domain could not be fixed: the domain taken.functions.example.com belongs to something else already: set APPWRITE_FUNCTION_DOMAIN to another\n"},
 		{"none given", "", none,
-			"deploy: domain could not be mended: set APPWRITE_FUNCTION_DOMAIN to one label before the server's _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
+			"deploy: domain could not be fixed: set APPWRITE_FUNCTION_DOMAIN to one label before the server's _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCloud(t)
@@ -210,9 +210,9 @@ func TestDomainWords(t *testing.T) {
 // TestSessionWords: a session that cannot read is not blamed on the collection.
 func TestSessionWords(t *testing.T) {
 	for _, tt := range []struct{ name, user, session, want string }{
-		{"no session", "amina", "garbage", "WRONG   self-test: APPWRITE_TEST_SESSION is no session of this project: Appwrite: 401 general_unauthorized_scope (User (role: guests) missing scopes ([\"account\"]))\n        Mend: set both in the environment, or neither\n"},
-		{"somebody else's", "brian", "session-of-amina", "WRONG   self-test: APPWRITE_TEST_SESSION is a session of amina, and APPWRITE_TEST_USER is brian\n        Mend: set both in the environment, or neither\n"},
-		{"its user cannot read", "amina", "session-of-amina", "WRONG   self-test: its own user amina cannot read a payment\n        Mend: Console → Databases → daraja → payments → Settings → Document security\n"},
+		{"no session", "amina", "garbage", "WRONG   self-test: APPWRITE_TEST_SESSION is no session of this project: Appwrite: 401 general_unauthorized_scope (User (role: guests) missing scopes ([\"account\"]))\n        Fix: set both in the environment, or neither\n"},
+		{"somebody else's", "brian", "session-of-amina", "WRONG   self-test: APPWRITE_TEST_SESSION is a session of amina, and APPWRITE_TEST_USER is brian\n        Fix: set both in the environment, or neither\n"},
+		{"its user cannot read", "amina", "session-of-amina", "WRONG   self-test: its own user amina cannot read a payment\n        Fix: Console → Databases → daraja → payments → Settings → Document security\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCloud(t)
@@ -246,7 +246,7 @@ func TestSecretVariables(t *testing.T) {
 		{"not given, self-test", "", "ok      self-test: not done, since it needs the DARAJA_CALLBACK_SECRET, which nobody can read: set it in the environment\n"},
 		{"given", value, "ok      self-test: posted, stored"},
 		{"another given", "0123456789abcdef-other", "WRONG   health: the function does not know the DARAJA_CALLBACK_SECRET that was given\n" +
-			"        Mend: Console → Functions → daraja → Settings → Variables: put it first in the list, then redeploy\n"},
+			"        Fix: Console → Functions → daraja → Settings → Variables: put it first in the list, then redeploy\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCloud(t)
