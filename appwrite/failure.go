@@ -104,9 +104,9 @@ func isDocumentNotFound(err error) bool {
 type Class string
 
 const (
-	Transient Class = "passes by itself"
-	Permanent Class = "needs an operator"
-	Throttled Class = "too busy"
+	Transient Class = "passes by itself"  // try again at once
+	Permanent Class = "needs an operator" // it can only wait in the queue
+	Throttled Class = "too busy"          // trying again at once would make it worse: wait in the queue
 )
 
 // Classify sorts every way in which a write can fail. It is the only place that does.

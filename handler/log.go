@@ -17,9 +17,9 @@ import (
 
 // Every line of either log is a mark and then keys with their values, those quoted that
 // may hold a space. The log has one line for each request, without a mark. Marks of the
-// error log are refused, failed, odd, conflict, collision, panic and UNSETTLED. Never
-// logged are keys, secrets, bodies, phone numbers and names; an id is masked, but in
-// an UNSETTLED line.
+// error log are refused, failed, odd, conflict, collision, mismatch, CHARGED-TWICE, panic
+// and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers and names. An id
+// that Safaricom made is masked, but in an UNSETTLED line; one that an app made is not.
 
 // done is the log's line for a delivery.
 func (d *delivery) done(outcome settle.Outcome) string {

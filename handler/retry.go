@@ -17,6 +17,7 @@ const day = 24 * time.Hour
 // through all three, from 1.
 func delays() [3][]time.Duration {
 	return [3][]time.Duration{
+		// Attempts 1 to 8, 9 to 13, and 14 to 25.
 		{time.Minute, time.Minute, 2 * time.Minute, 2 * time.Minute, 5 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute},
 		{time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour},
 		{day, day, day, day, day, day, day, day, day, day, day, day},
