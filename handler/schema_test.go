@@ -161,7 +161,7 @@ func TestIgnore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"/*", "!/go.mod", "!/go.sum", "!/main.go", "*_test.go"}
+	want := []string{"/*", "!/go.mod", "!/go.sum", "!/main.go", "*_test.go", "testdata"}
 	for _, path := range strings.Fields(string(output)) {
 		folder, found := strings.CutPrefix(path, "openruntimes/handler/")
 		if !found {

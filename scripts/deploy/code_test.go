@@ -3,13 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"io"
-	"maps"
-	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
@@ -238,16 +234,13 @@ func TestInterrupted(t *testing.T) {
 }
 
 // TestSource holds what the function needs and nothing else, as the go command says,
-// and builds by itself. appwrite.json lets the CLI push exactly that too.
+// and builds by itself.
 func TestSource(t *testing.T) {
 	files := source(t)
 	dir := t.TempDir()
 	size := 0
-	tops := map[string]bool{}
 	for name, content := range files {
 		size += len(content)
-		top, _, _ := strings.Cut(name, "/")
-		tops["!/"+top] = true
 		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "scripts/") || strings.HasPrefix(name, "internal/") {
 			t.Errorf("%s would be deployed", name)
 		}
@@ -268,24 +261,6 @@ func TestSource(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Errorf("what is deployed does not build: %v\n%s", err, output)
 	}
-	config, err := os.ReadFile("appwrite.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignored := ignores(t, config)
-	want := append([]string{"/*"}, slices.Sorted(maps.Keys(tops))...)
-	if want = append(want, "*_test.go"); !slices.Equal(ignored, want) {
-		t.Errorf("appwrite.json ignores\n%q, want\n%q", ignored, want)
-	}
-}
-
-func ignores(t *testing.T, config []byte) []string {
-	t.Helper()
-	var file struct{ Functions []struct{ Ignore []string } }
-	if err := json.Unmarshal(config, &file); err != nil {
-		t.Fatal(err)
-	}
-	return file.Functions[0].Ignore
 }
 
 // noise is text that cannot be made smaller.
