@@ -18,9 +18,9 @@ type Account struct {
 
 // AsUser returns a client with the rights of the user that a JWT is of, and no key:
 // with one as well Appwrite refuses the account, and on documents a key would switch
-// authorisation off.
+// authorisation off. Its calls count as the client's.
 func (c *Client) AsUser(jwt string) *Client {
-	return &Client{Endpoint: c.Endpoint, ProjectID: c.ProjectID, JWT: jwt, Transport: c.Transport, Timeout: c.Timeout}
+	return &Client{Endpoint: c.Endpoint, ProjectID: c.ProjectID, JWT: jwt, Transport: c.Transport, Timeout: c.Timeout, owner: c}
 }
 
 // AsGuest returns a client without any rights of its own.

@@ -28,6 +28,7 @@ type Client struct {
 	Timeout func(context.Context) (context.Context, context.CancelFunc)
 
 	calls atomic.Int32
+	owner *Client // whose calls these are too; nil for none
 }
 
 // NewTransport returns a transport to share by all clients of a process, so that a
@@ -85,7 +86,9 @@ func (c *Client) call(ctx context.Context, name, method, path string, headers, p
 		ctx, cancel = c.Timeout(ctx)
 		defer cancel()
 	}
-	c.calls.Add(1)
+	for counts := c; counts != nil; counts = counts.owner {
+		counts.calls.Add(1)
+	}
 	if headers == nil {
 		headers = map[string]any{}
 	}

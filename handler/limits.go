@@ -101,7 +101,7 @@ func (p *pushing) inTheWay(d settle.Document) bool {
 		return true
 	}
 	unresolved := d.Status == settle.Pending || d.Status == parse.Timeout
-	return unresolved && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey) && !p.asked.Again
+	return unresolved && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey) && !p.asked.again
 }
 
 // standsInTheWay says that another payment is open, and which one if it is the user's

@@ -1,12 +1,11 @@
 package handler
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,66 +22,49 @@ import (
 
 // pushRequest is what an app posts to start a payment.
 type pushRequest struct {
-	ID          string `json:"id"`
-	Phone       string `json:"phone"`
-	Amount      int64  `json:"amount"` // whole shillings
-	Reference   string `json:"reference"`
-	Description string `json:"description"`
-	Again       bool   `json:"again"`
+	id          string
+	phone       string // as Safaricom takes it
+	amount      int64  // whole shillings
+	reference   string
+	description string
+	again       bool
 }
 
 // readPush reads and checks a request, and fills in defaults. The problem names every
-// field that is wrong.
+// field that is wrong, and quotes nothing.
 func readPush(body []byte) (p pushRequest, wrong *problem) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&p)
-	if err == nil {
-		if _, err = decoder.Token(); err == io.EOF {
-			err = nil
-		}
-	}
-	if err != nil {
-		return p, &problem{Type: invalidArgument, Message: "the body is not the JSON object of a push", Fields: map[string]string{"body": jsonProblem(err)}}
-	}
-	p.Description = strings.TrimSpace(p.Description)
-	if p.Description == "" {
-		p.Description = p.Reference
+	var given map[string]json.RawMessage
+	if json.Unmarshal(body, &given) != nil || given == nil {
+		return p, &problem{Type: invalidArgument, Message: "the body is not one JSON object"}
 	}
 	fields := map[string]string{}
-	if !isRequestID(p.ID) {
-		fields["id"] = "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen"
+	// check reads a field, and says what it must be if it is of another type, or not
+	// right. An absent one, and null, is the zero value.
+	check := func(name string, to any, right func() bool, rule string) {
+		raw, present := given[name]
+		delete(given, name)
+		if present && json.Unmarshal(raw, to) != nil || !right() {
+			fields[name] = rule
+		}
 	}
-	if phone, err := daraja.ParseMSISDN(p.Phone); err != nil {
-		fields["phone"] = "must be a Kenyan mobile number, such as 0712345678"
-	} else {
-		p.Phone = phone
-	}
-	if p.Amount < 1 || p.Amount > 250_000 {
-		fields["amount"] = "must be whole shillings, 1 to 250000"
-	}
-	if !isPlainText(p.Reference, 12) {
-		fields["reference"] = "must be 1 to 12 letters, digits, spaces and hyphens"
-	}
-	if !isPlainText(p.Description, 13) {
-		fields["description"] = "must be 1 to 13 letters, digits, spaces and hyphens"
+	check("id", &p.id, func() bool { return isRequestID(p.id) }, "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen")
+	check("phone", &p.phone, func() bool {
+		phone, err := daraja.ParseMSISDN(p.phone)
+		p.phone = phone
+		return err == nil
+	}, "must be a Kenyan mobile number, such as 0712345678")
+	check("amount", &p.amount, func() bool { return p.amount >= 1 && p.amount <= 250_000 }, "must be whole shillings, 1 to 250000")
+	check("reference", &p.reference, func() bool { return isPlainText(p.reference, 12) }, "must be 1 to 12 letters, digits, spaces and hyphens")
+	check("description", &p.description, func() bool { return p.description == "" || isPlainText(p.description, 13) }, "must be 1 to 13 letters, digits, spaces and hyphens")
+	check("again", &p.again, func() bool { return true }, "must be true or false")
+	for name := range given {
+		fields[name] = "is not known"
 	}
 	if len(fields) > 0 {
 		return p, &problem{Type: invalidArgument, Message: "some fields are wrong", Fields: fields}
 	}
+	p.description = cmp.Or(p.description, p.reference)
 	return p, nil
-}
-
-// jsonProblem says what is wrong with a body, without quoting it.
-func jsonProblem(err error) string {
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return wrongType.Field + " must be a " + map[bool]string{true: "whole number", false: wrongType.Type.String()}[wrongType.Type.Kind().String() == "int64"]
-	case strings.Contains(err.Error(), "unknown field"):
-		return "has a field that is not known"
-	}
-	return "is not one JSON object"
 }
 
 const hexDigits = "0123456789abcdef"
@@ -125,13 +107,34 @@ func (f *Function) push(r *request) openruntimes.Response {
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
 	p := &pushing{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
-	reply, failed := p.run(ctx)
-	if failed != nil {
+	return p.answer(ctx)
+}
+
+// answer asks and replies. A panic in our code leaves what was claimed, of which money
+// may have moved: the reply is what was last known of it.
+func (p *pushing) answer(ctx context.Context) (reply openruntimes.Response) {
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		p.ctx.Error("panic " + p.name() + " at=" + panicSite())
+		if p.claim.DocumentID == "" {
+			reply = p.fail(&problem{Type: unavailable, Message: "something is wrong here, and nothing was sent"})
+			return
+		}
+		reply = p.reply(http.StatusOK, p.stands(""))
+	}()
+	told, failed := p.run(ctx)
+	switch {
+	case failed != nil:
 		p.logProblem(failed)
-		return r.fail(failed)
+		return p.fail(failed)
+	case p.claimed:
+		p.ctx.Log(p.line(string(p.claim.Status), "started"))
+	default:
+		p.ctx.Log(p.line(string(p.claim.Status), "repeated"))
 	}
-	p.ctx.Log(p.line(string(p.claim.Status), "started"))
-	return r.reply(http.StatusOK, reply)
+	return p.reply(http.StatusOK, told)
 }
 
 // pushReply tells an app what stands. It then waits for the document.
@@ -155,8 +158,8 @@ func (p *pushing) run(ctx context.Context) (*pushReply, *problem) {
 		return nil, failed
 	}
 	a, c := p.asked, &p.function.config
-	p.requestKeys = c.keyedHashes(forRequest, a.Phone, strconv.FormatInt(a.Amount, 10), a.Reference, a.Description)
-	p.phoneKeys = c.keyedHashes(forPhone, a.Phone)
+	p.requestKeys = c.keyedHashes(forRequest, a.phone, strconv.FormatInt(a.amount, 10), a.reference, a.description)
+	p.phoneKeys = c.keyedHashes(forPhone, a.phone)
 	if repeated, failed := p.makeClaim(ctx); repeated != nil || failed != nil {
 		return repeated, failed
 	}
@@ -164,7 +167,7 @@ func (p *pushing) run(ctx context.Context) (*pushReply, *problem) {
 		failed = p.goAhead(ctx)
 	}
 	if failed != nil {
-		return nil, p.giveUp(ctx, failed, -1)
+		return p.giveUp(failed, -1)
 	}
 	return p.send(ctx)
 }
@@ -174,8 +177,8 @@ func (p *pushing) run(ctx context.Context) (*pushReply, *problem) {
 // asked again, the id is a repeat.
 func (p *pushing) makeClaim(ctx context.Context) (*pushReply, *problem) {
 	now := p.function.clock.now()
-	claim := settle.Claim(p.asked.ID, settle.Started{
-		UserID: p.account.ID, Reference: p.asked.Reference, RequestedAmount: p.asked.Amount,
+	claim := settle.Claim(p.asked.id, settle.Started{
+		UserID: p.account.ID, Reference: p.asked.reference, RequestedAmount: p.asked.amount,
 		RequestKey: p.requestKeys[0], PhoneKey: p.phoneKeys[0], NextCheckAt: now.Add(firstCheck),
 	}, now)
 	var err error
@@ -189,7 +192,7 @@ func (p *pushing) makeClaim(ctx context.Context) (*pushReply, *problem) {
 	case !errors.Is(err, settle.ErrExists):
 		return nil, p.storeProblem("the payment could not be noted down, and nothing was sent", err)
 	}
-	stored, err := p.api.Get(ctx, parse.Payment, p.asked.ID)
+	stored, err := p.api.Get(ctx, parse.Payment, p.asked.id)
 	switch {
 	case errors.Is(err, settle.ErrNotFound):
 		return nil, &problem{Type: conflicting, Message: "this id was used before"}
@@ -204,7 +207,7 @@ func (p *pushing) makeClaim(ctx context.Context) (*pushReply, *problem) {
 
 // stands replies with the document as it was last read or written.
 func (p *pushing) stands(message string) *pushReply {
-	return &pushReply{p.asked.ID, p.claim.Status, p.claim.ID, message}
+	return &pushReply{p.asked.id, p.claim.Status, p.claim.ID, message}
 }
 
 // goAhead fetches a token and then marks the claim as one that may have been sent.
@@ -229,11 +232,11 @@ func (p *pushing) send(ctx context.Context) (*pushReply, *problem) {
 	safaricom, cancel := f.clock.forSafaricom(ctx, p.start)
 	defer cancel()
 	if safaricom.Err() != nil {
-		return nil, p.giveUp(ctx, &problem{Type: unavailable, Message: "there was no time left to ask Safaricom, and nothing was sent"}, -1)
+		return p.giveUp(&problem{Type: unavailable, Message: "there was no time left to ask Safaricom, and nothing was sent"}, -1)
 	}
 	answer := f.pushes.Push(safaricom, daraja.PushRequest{
-		Phone: p.asked.Phone, Amount: p.asked.Amount, Reference: p.asked.Reference, Description: p.asked.Description,
-		CallbackURL: f.config.callbackURL(forCallback, p.asked.ID),
+		Phone: p.asked.phone, Amount: p.asked.amount, Reference: p.asked.reference, Description: p.asked.description,
+		CallbackURL: f.config.callbackURL(forCallback, p.asked.id),
 	})
 	switch answer.Outcome {
 	case daraja.Refused, daraja.NotSent:
@@ -241,7 +244,7 @@ func (p *pushing) send(ctx context.Context) (*pushReply, *problem) {
 		if err != nil {
 			code = -1
 		}
-		return nil, p.giveUp(ctx, p.safaricomProblem(answer), code)
+		return p.giveUp(p.safaricomProblem(answer), code)
 	case daraja.Unknown:
 		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), "unknown whether it was sent", answer.Reason))
 	}
@@ -254,38 +257,49 @@ func (p *pushing) send(ctx context.Context) (*pushReply, *problem) {
 // nameTransaction notes down how Safaricom calls the payment. The callback may have done
 // so already. If it cannot be stored, it goes to the error log, and is replayed.
 func (p *pushing) nameTransaction(checkoutRequestID string) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.function.clock.store)
-	defer cancel()
 	unnamed := func(d *settle.Document) bool { return d.ID == "" }
-	named, err := settle.Change(ctx, p.api, p.claim, settle.Name(checkoutRequestID), unnamed)
-	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
-		named, err = settle.Change(ctx, p.api, p.claim, settle.Name(checkoutRequestID), unnamed)
-	}
-	if err != nil {
+	if err := p.change(settle.Name(checkoutRequestID), unnamed); err != nil {
 		p.claim.ID = checkoutRequestID
 		p.ctx.Error(p.claim.UnsettledName(p.route.wire))
 		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), appwrite.Classify(err), err))
-		return
 	}
-	p.claim = named
 }
 
 // giveUp ends a claim of which nothing was sent, or that Safaricom refused, as FAILED,
 // and returns the problem for the app. If that cannot be written, the document says on
-// that it waits, and a later check sees that nothing was sent.
-func (p *pushing) giveUp(ctx context.Context, failed *problem, code int) *problem {
+// that it waits. If a callback has told otherwise meanwhile, that stands.
+func (p *pushing) giveUp(failed *problem, code int) (*pushReply, *problem) {
 	reason := failed.Message
 	if failed.Type != rejected {
 		reason = settle.NotSent + reason
 	}
 	pending := func(d *settle.Document) bool { return d.Status == settle.Pending }
-	d, err := settle.Change(context.WithoutCancel(ctx), p.api, p.claim, settle.Failure(reason, code, p.function.clock.now()), pending)
-	if err != nil {
+	err := p.change(settle.Failure(reason, code, p.function.clock.now()), pending)
+	switch {
+	case err != nil:
 		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), appwrite.Classify(err), err))
-		return failed
+	case p.claim.Status != parse.Failed:
+		p.logProblem(failed)
+		return p.stands(""), nil
+	default:
+		failed.Claimed = true
 	}
-	p.claim, failed.Claimed = d, d.Status == parse.Failed
-	return failed
+	return nil, failed
+}
+
+// change amends the claim for as long as wanted says so of it, and tries once more if
+// what failed passes by itself. It has a time of its own: what is noted down here has
+// happened, whether or not time is left to ask.
+func (p *pushing) change(changes any, wanted func(*settle.Document) bool) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.function.clock.store)
+	defer cancel()
+	for range 2 {
+		p.claim, err = settle.Change(ctx, p.api, p.claim, changes, wanted)
+		if err == nil || appwrite.Classify(err) != appwrite.Transient || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }
 
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
@@ -307,7 +321,7 @@ func (p *pushing) storeProblem(message string, err error) *problem {
 }
 
 // name is route and document, for the log.
-func (p *pushing) name() string { return "route=" + p.route.name + " id=" + p.asked.ID }
+func (p *pushing) name() string { return "route=" + p.route.name + " id=" + safeID(p.asked.id) }
 
 func (p *pushing) line(status, outcome string) string {
 	return p.name() + " status=" + status + " outcome=" + outcome + " calls=" + strconv.Itoa(p.api.Calls()) +

@@ -49,8 +49,34 @@ type shop struct {
 	t         testing.TB
 	safaricom *fakesafaricom.Safaricom
 
-	mu   sync.Mutex
-	told []string // what apps were told
+	mu    sync.Mutex
+	told  []string // what apps were told
+	calls int      // of the function, of Appwrite and Safaricom together
+	spoil spoiling
+}
+
+// spoiling may answer the n-th call in the place of Appwrite or Safaricom, and says
+// whether it did. carryOut does what the call asks for.
+type spoiling func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool
+
+// spoilt has calls spoilt on their way.
+func (s *shop) spoilt(next http.Handler, safaricom bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.calls++
+		n, spoil := s.calls, s.spoil
+		s.mu.Unlock()
+		if spoil == nil || !spoil(n, safaricom, func() { next.ServeHTTP(httptest.NewRecorder(), r) }, w, r) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// setSpoil begins to spoil calls, which are counted from now on. Nil ends it.
+func (s *shop) setSpoil(spoil spoiling) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls, s.spoil = 0, spoil
 }
 
 func newShop(t testing.TB) *shop {
@@ -61,13 +87,16 @@ func newShop(t testing.TB) *shop {
 	s.safaricom.AllowRepeats = true // two requests alike make two payments, which is what must not happen here
 	s.safaricom.Strangers = fakesafaricom.Phone{Answer: fakesafaricom.Asks}
 	s.safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Shop", ConsumerKey: consumerKey, ConsumerSecret: consumerSecret, Shortcode: "174379", Passkey: passkey})
-	server := httptest.NewServer(s.safaricom)
+	server, api := httptest.NewServer(s.spoilt(s.safaricom, true)), httptest.NewServer(s.spoilt(s.Appwrite, false))
 	t.Cleanup(func() {
 		s.safaricom.Close()
 		server.Close()
+		api.Close()
 		s.checkSecrets()
 	})
 	for name, value := range map[string]string{
+		"APPWRITE_FUNCTION_API_ENDPOINT": api.URL + "/v1",
+
 		"DARAJA_CONSUMER_KEY":    consumerKey,
 		"DARAJA_CONSUMER_SECRET": consumerSecret,
 		"DARAJA_SHORTCODE":       "174379",

@@ -1,0 +1,291 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/fakesafaricom"
+	"openruntimes/handler/internal/testbed"
+)
+
+// breakage is a way in which a call goes wrong.
+type breakage struct {
+	name  string
+	done  bool // what the call asks for is done all the same
+	reply http.HandlerFunc
+	store bool // not of Safaricom: from it, this would be proof that nothing was done
+	hangs bool
+}
+
+func breakages() (all []breakage) {
+	for _, b := range []breakage{
+		{name: "500", reply: fakeappwrite.Status(500, "general_unknown", "Server Error")},
+		{name: "connection broken", reply: fakeappwrite.Hangup()},
+		{name: "a page", reply: fakeappwrite.HTML(200)},
+		{name: "503 page", reply: fakeappwrite.HTML(503)},
+		{name: "an empty object", reply: fakeappwrite.Empty(200)},
+		{name: "hangs", reply: testbed.Hang, hangs: true},
+	} {
+		done := b
+		done.name, done.done = "done, then "+b.name, true
+		all = append(all, b, done)
+	}
+	return append(all,
+		breakage{name: "401", store: true, reply: fakeappwrite.Status(401, "general_unauthorized_scope", "missing scopes")},
+		breakage{name: "429", store: true, reply: fakeappwrite.Status(429, "general_rate_limit_exceeded", "Rate limit")},
+		breakage{name: "404", store: true, reply: fakeappwrite.Status(404, "collection_not_found", "Collection")},
+	)
+}
+
+// TestEveryCallBreaks breaks every call that a payment needs, in every way, once or with
+// all that come after it, with one request under the id or two at once. Whatever happens:
+// the payer is asked once at most, a payment that may be made is never called failed, the
+// id can be asked for again, and what was paid is found in the document.
+func TestEveryCallBreaks(t *testing.T) {
+	const calls = 9 // version, account, create, list, list, token, go-ahead, push, name
+	for _, asks := range []int{1, 2} {
+		for n := 1; n <= calls*asks; n++ {
+			for _, b := range breakages() {
+				for _, outage := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%d asks, call %d, %s, outage %t", asks, n, b.name, outage), func(t *testing.T) {
+						t.Parallel()
+						breakCall(t, asks, n, b, outage)
+					})
+				}
+			}
+		}
+	}
+}
+
+func breakCall(t *testing.T, asks, n int, b breakage, outage bool) {
+	s := newShop(t)
+	s.setSpoil(func(call int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+		if call < n || call > n && !outage || safaricom && (b.store || b.hangs) {
+			return false
+		}
+		if b.done {
+			carryOut()
+		}
+		b.reply(w, r)
+		return true
+	})
+	told := make([]reply, asks)
+	var wait sync.WaitGroup
+	for i := range told {
+		wait.Add(1)
+		go func() { defer wait.Done(); told[i] = s.ask("amina", wish(first, phoneA)) }()
+	}
+	wait.Wait()
+	shown := s.prompts("")
+	if shown > 1 {
+		t.Errorf("the payer was asked %d times", shown)
+	}
+	if failed := told[0].kind(); asks == 1 && shown > 0 && failed != "PENDING" {
+		t.Errorf("the payer was asked, and the app is told %s", failed)
+	}
+	for _, r := range told {
+		if r.field("claimed") == true && (shown > 0 || !strings.HasPrefix(s.state(first), "FAILED NOT_SENT: ")) {
+			t.Errorf("the app is told %s, the payer was asked %d times, and the payment is %s", r.body, shown, s.state(first))
+		}
+	}
+
+	s.setSpoil(nil)
+	again := s.ask("amina", wish(first, phoneA))
+	if again.status != 200 {
+		t.Errorf("asked again, the app is told %d %s", again.status, again.body)
+	}
+	if now := s.prompts(""); now > 1 {
+		t.Errorf("asked again, the payer was asked %d times", now)
+	}
+	if s.prompts("") == 0 {
+		return
+	}
+	if state := s.state(first); state != "PENDING" {
+		t.Errorf("while the payer is asked, the payment is %s", state)
+	}
+	p := s.prompt()
+	s.pay(p)
+	d := s.payment(first)
+	if d["status"] != "SUCCESS" || d["receipt"] != s.receipt(p) || d["checkoutRequestId"] != p.CheckoutRequestID || len(s.Stored()) != 1 {
+		t.Errorf("after it was paid, stored is %v", s.Stored())
+	}
+}
+
+// TestOneID has many ask for one payment at once.
+func TestOneID(t *testing.T) {
+	s := newShop(t)
+	s.pushConcurrently(20, func(int) string { return wish(first, phoneA) }, func(i int, r reply) {
+		if r.kind() != "PENDING" {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	})
+	if n := s.prompts(""); n != 1 {
+		t.Errorf("the payer was asked %d times", n)
+	}
+	if len(s.Stored()) != 1 || s.state(first) != "PENDING" {
+		t.Errorf("stored is %v", s.Stored())
+	}
+	s.pay(s.prompt())
+	if s.state(first) != "SUCCESS" {
+		t.Errorf("after it was paid: %s", s.state(first))
+	}
+}
+
+// TestOnePhone has many payments of one phone started at once: one is asked for at most,
+// and each other app is told to wait.
+func TestOnePhone(t *testing.T) {
+	for round := range 5 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			s := newShop(t)
+			for i := range 25 {
+				s.signIn(fakeappwrite.User{ID: fmt.Sprintf("user%d", i), EmailVerification: true})
+			}
+			var mu sync.Mutex
+			started := 0
+			s.pushConcurrently(50, func(i int) string {
+				return strings.Replace(wish(fmt.Sprintf("%020x", i), phoneA), ":10", fmt.Sprintf(":%d", 10+i%2), 1)
+			}, func(i int, r reply) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch r.kind() {
+				case "PENDING":
+					started++
+				case "busy":
+					if state := s.state(fmt.Sprintf("%020x", i)); r.field("claimed") != true || !strings.HasPrefix(state, "FAILED NOT_SENT: ") {
+						t.Errorf("told %s, and the payment is %s", r.body, state)
+					}
+				default:
+					t.Errorf("%d %s", r.status, r.body)
+				}
+			})
+			if n := s.prompts(""); n > 1 || n != started {
+				t.Errorf("the payer was asked %d times, and %d apps were told so", n, started)
+			}
+		})
+	}
+}
+
+// pushConcurrently has so many apps ask at once. Of user I there are two.
+func (s *shop) pushConcurrently(n int, body func(i int) string, told func(i int, r reply)) {
+	var wait sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			<-start
+			user := "amina"
+			if n == 50 {
+				user = fmt.Sprintf("user%d", i/2)
+			}
+			told(i, s.ask(user, body(i)))
+		}()
+	}
+	close(start)
+	wait.Wait()
+}
+
+// TestTwoMeet: of two claims that see each other, the first waits until the other has
+// yielded, and is then asked for; if the other has not, it yields too.
+func TestTwoMeet(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		yields          bool
+		first, second   string
+		prompts, pauses int
+	}{
+		{name: "the other yields", yields: true, first: "PENDING", second: "busy", prompts: 1, pauses: 1},
+		{name: "the other stays", first: "busy", second: "", prompts: 0, pauses: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShop(t)
+			pauses := 0
+			// The second claim is made when the first one is about to look, and looks
+			// while that waits.
+			s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+				if n == 4 {
+					s.claimOf(second, phoneA)
+				}
+				return false
+			})
+			s.function.clock.pause = func(d time.Duration) {
+				pauses++
+				if d != 500*time.Millisecond {
+					t.Errorf("it waits for %v", d)
+				}
+				if tt.yields {
+					s.patch(second, `{"status":"FAILED"}`)
+				}
+			}
+			if got := s.ask("amina", wish(first, phoneA)); got.kind() != tt.first {
+				t.Errorf("%d %s, want %s", got.status, got.body, tt.first)
+			}
+			if n := s.prompts(""); n != tt.prompts || pauses != tt.pauses {
+				t.Errorf("%d prompts and %d pauses, want %d and %d", n, pauses, tt.prompts, tt.pauses)
+			}
+		})
+	}
+}
+
+// claimOf stores a claim as another process of the function would.
+func (s *shop) claimOf(id, phone string) {
+	c := &s.function.config
+	s.write(http.MethodPost, "", fmt.Sprintf(`{"documentId":%q,"data":{"checkoutRequestId":"","status":"PENDING","settledAt":"2026-01-01T00:00:00.000Z",`+
+		`"failureReason":"NOT_SENT: interrupted","userId":"berta","requestKey":%q,"phoneKey":%q,"nextCheckAt":"2030-01-01T00:00:00.000Z"}}`,
+		id, c.keyedHashes(forRequest, "of another")[0], c.keyedHashes(forPhone, phone)[0]))
+}
+
+// patch changes a payment as another process of the function, or the console, does.
+func (s *shop) patch(id, data string) { s.write(http.MethodPatch, "/"+id, `{"data":`+data+`}`) }
+
+func (s *shop) write(method, path, body string) {
+	req, err := http.NewRequest(method, s.AppwriteURL+"/databases/daraja/collections/payments/documents"+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
+	req.Header.Set("X-Appwrite-Key", testbed.FunctionKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := testbed.Client.Do(req)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		s.t.Errorf("%s %s: %d", method, path, resp.StatusCode)
+	}
+}
+
+// TestCallbackFirst: the callback may come before the acknowledgement.
+func TestCallbackFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer fakesafaricom.Answer
+		want   string
+	}{
+		{"paid", fakesafaricom.Pays, "SUCCESS"},
+		{"cancelled", fakesafaricom.Cancels, "CANCELLED"},
+		{"unknown", fakesafaricom.Silent, "TIMEOUT"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShop(t)
+			s.safaricom.SetPhone(phoneA, fakesafaricom.Phone{Answer: tt.answer})
+			s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackBeforeAck())
+			got := s.ask("amina", wish(first, phoneA))
+			p := s.prompt()
+			if got.kind() != tt.want || got.field("checkoutRequestId") != p.CheckoutRequestID {
+				t.Errorf("%d %s, want %s", got.status, got.body, tt.want)
+			}
+			if d := s.payment(first); d["status"] != tt.want || d["checkoutRequestId"] != p.CheckoutRequestID {
+				t.Errorf("stored is %v", d)
+			}
+		})
+	}
+}
