@@ -252,8 +252,10 @@ func (s *shop) claimOf(id, phone string) {
 // patch changes a payment as another process of the function, or the console, does.
 func (s *shop) patch(id, data string) { s.write(http.MethodPatch, "/"+id, `{"data":`+data+`}`) }
 
-func (s *shop) write(method, path, body string) {
-	req, err := http.NewRequest(method, s.AppwriteURL+"/databases/daraja/collections/payments/documents"+path, strings.NewReader(body))
+func (s *shop) write(method, path, body string) { s.writeTo("payments", method, path, body) }
+
+func (s *shop) writeTo(collection, method, path, body string) {
+	req, err := http.NewRequest(method, s.AppwriteURL+"/databases/daraja/collections/"+collection+"/documents"+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Error(err)
 		return
