@@ -107,7 +107,7 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	}
 	result, err := d.storeOrEnqueue(store)
 	if result.Outcome == settle.NotKept {
-		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid, d.started))
+		d.ctx.Error(d.unsettled())
 	}
 	if d.unverified {
 		d.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Permanent, "the signature cannot be verified: is "+SigningKey+" the one that signed it?"))
@@ -138,13 +138,25 @@ func (f *Function) settle(ctx context.Context, store appwrite.Documents, started
 func (d *delivery) panicked(site string) openruntimes.Response {
 	result, err := d.storeOrEnqueue(nil)
 	if result.Outcome == settle.NotKept && d.document.DocumentID != "" {
-		d.ctx.Error(d.document.Unsettled(d.route.wire, d.uid, d.started))
+		d.ctx.Error(d.unsettled())
 	}
 	d.ctx.Error("panic " + d.name + " at=" + site + " " + describeBody(d.body))
 	if err != nil {
 		d.ctx.Error(d.failed(err))
 	}
 	return d.finish(result.Outcome)
+}
+
+// unsettled is the line for a verdict that is not kept. Of one whose signature could not
+// be verified it has the id that its sender named, but does not say that this is the
+// started payment's: what is replayed from it touches no such payment.
+func (d *delivery) unsettled() string {
+	if !d.unverified || !settle.IsID(d.started) {
+		return d.document.Unsettled(d.route.wire, d.uid, d.started)
+	}
+	named := d.document
+	named.DocumentID = d.started
+	return named.Unsettled(d.route.wire, "", "")
 }
 
 // finish writes the log line of a delivery and replies.

@@ -85,6 +85,9 @@ func (d *delivery) storeOrEnqueue(store func(context.Context) (settle.Result, er
 		if queueErr = d.enqueue(); queueErr == nil {
 			return settle.Result{Outcome: settle.Queued}, storeErr
 		}
+		if store == nil && errors.Is(queueErr, errLastAttempt) {
+			break // no round will change that
+		}
 	}
 	if storeErr == nil {
 		return settle.Result{Outcome: settle.NotKept}, queueErr

@@ -44,7 +44,7 @@ func (p *pushing) checkLimits(ctx context.Context) *problem {
 		if failed := p.tooMany(recent, pushesToPhone, "this phone was asked too often; wait some minutes"); failed != nil {
 			return failed
 		}
-		open := slices.DeleteFunc(toPhone, func(d settle.Document) bool { return !p.inTheWay(d) })
+		open := slices.DeleteFunc(toPhone, func(d settle.Document) bool { return p.inTheWay(d) == 0 })
 		if len(open) == 0 {
 			return nil
 		}
@@ -90,24 +90,27 @@ func (p *pushing) tooMany(documents []settle.Document, limit int, message string
 	return &problem{Type: busy, Message: message, RetryAfter: max(1, int(left.Seconds()))}
 }
 
-// inTheWay reports whether another payment keeps this one from being asked for: the
-// phone may still show its prompt, or it asks for the same and nobody knows what became
-// of it.
-func (p *pushing) inTheWay(d settle.Document) bool {
-	if d.DocumentID == p.claim.DocumentID {
-		return false
-	}
-	if d.Status == settle.Pending && p.age(d) < promptLasts {
-		return true
-	}
+// inTheWay returns for how long another payment keeps this one from being asked for, 0
+// if it does not: the phone may still show its prompt, or it asks for the same and nobody
+// knows what became of it.
+func (p *pushing) inTheWay(d settle.Document) time.Duration {
 	unresolved := d.Status == settle.Pending || d.Status == parse.Timeout
-	return unresolved && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey) && !p.asked.again
+	alike := unresolved && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey)
+	switch {
+	case d.DocumentID == p.claim.DocumentID:
+		return 0
+	case d.Status == settle.Pending && p.age(d) < promptLasts:
+		return promptLasts - p.age(d)
+	case alike && !p.asked.again:
+		return max(0, unresolvedFor-p.age(d))
+	}
+	return 0
 }
 
 // standsInTheWay says that another payment is open, and which one if it is the user's
 // own: their app goes on with that.
 func (p *pushing) standsInTheWay(d settle.Document) *problem {
-	failed := &problem{Type: busy, Message: "another payment is open; finish it first", RetryAfter: max(1, int((promptLasts - p.age(d)).Seconds()))}
+	failed := &problem{Type: busy, Message: "another payment is open; finish it first", RetryAfter: max(1, int(p.inTheWay(d).Seconds()))}
 	if d.UserID == p.account.ID {
 		failed.ID = d.DocumentID
 	}

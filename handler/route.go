@@ -51,20 +51,21 @@ func (f *Function) find(path string, query map[string]string) (rt *route, prefix
 		prefix, matches := strings.CutSuffix(path, rt.path)
 		switch {
 		case !matches:
-		case f.config.admits(prefix), rt.open && prefix == "", rt.parse != nil && f.config.trusts(rt, query):
+		case f.config.admits(prefix), rt.open && prefix == "", f.config.trusts(rt, query):
 			return rt, prefix
 		}
 	}
 	return nil, ""
 }
 
-// trusts reports whether a callback's signature is good or, where a signing key was set
-// that is unusable, there is one: then our own settings are at fault.
+// trusts reports whether a callback's signature is good or, where payments are started
+// and no signing key is usable, there is one: then our own settings are at fault. No
+// signed URL is the bare domain, whose route fits every path.
 func (c *config) trusts(rt *route, query map[string]string) bool {
-	if query["sig"] == "" {
+	if rt.parse == nil || rt.path == "" || query["sig"] == "" {
 		return false
 	}
-	return c.verifies(rt.wire, query["id"], query["sig"]) || c.signingKey != "" && len(c.signingKeys) == 0
+	return c.verifies(rt.wire, query["id"], query["sig"]) || c.startsPayments() && len(c.signingKeys) == 0
 }
 
 // clean drops doubled and trailing slashes. They mean nothing: an app joins its
@@ -77,8 +78,8 @@ func clean(path string) string {
 }
 
 // admits reports whether the clean prefix of a route is right: "/SECRET" with any of the
-// secrets, or nothing where there is neither a secret nor a signing key. It takes the same time for every wrong
-// one. A secret of slashes alone admits nobody.
+// secrets, or nothing where there is neither a secret nor a signing key. It takes the
+// same time for every wrong one. A secret of slashes alone admits nobody.
 func (c *config) admits(prefix string) bool {
 	if len(c.secrets) == 0 {
 		return prefix == "" && c.signingKey == ""

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -62,6 +63,12 @@ type spoiling func(n int, safaricom bool, carryOut func(), w http.ResponseWriter
 // spoilt has calls spoilt on their way.
 func (s *shop) spoilt(next http.Handler, safaricom bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Only when the body was read does net/http notice a client that leaves.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		s.mu.Lock()
 		s.calls++
 		n, spoil := s.calls, s.spoil

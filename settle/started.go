@@ -149,7 +149,8 @@ func (d *Document) changes(stored *Document) any {
 }
 
 // Change amends a started document, again and again if others change it meanwhile, for
-// as long as wanted says so of it. It returns the document as it then stands.
+// as long as wanted says so of it. It returns the document as it then stands,
+// or with an error as it was last read.
 func Change(ctx context.Context, s Store, d Document, changes any, wanted func(*Document) bool) (Document, error) {
 	for range maxSteps {
 		if !wanted(&d) {
@@ -162,9 +163,11 @@ func Change(ctx context.Context, s Store, d Document, changes any, wanted func(*
 		if !errors.Is(err, ErrChanged) {
 			return d, err
 		}
-		if d, err = s.Get(ctx, d.Kind, d.DocumentID); err != nil {
+		stored, err := s.Get(ctx, d.Kind, d.DocumentID)
+		if err != nil {
 			return d, err
 		}
+		d = stored
 	}
 	return d, ErrContended
 }
