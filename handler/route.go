@@ -58,13 +58,14 @@ func (f *Function) find(path string, query map[string]string) (rt *route, prefix
 	return nil, ""
 }
 
-// trusts reports whether a callback's signature is good or, where a signing key was set
-// that is unusable, there is one: then our own settings are at fault.
+// trusts reports whether a callback's signature is good or, where payments are started
+// and no signing key is usable, there is one: then our own settings are at fault. The
+// bare domain is never signed for: every path ends in it.
 func (c *config) trusts(rt *route, query map[string]string) bool {
-	if query["sig"] == "" {
+	if query["sig"] == "" || rt.path == "" {
 		return false
 	}
-	return c.verifies(rt.wire, query["id"], query["sig"]) || c.signingKey != "" && len(c.signingKeys) == 0
+	return c.verifies(rt.wire, query["id"], query["sig"]) || len(c.signingKeys) == 0 && c.startsPayments()
 }
 
 // clean drops doubled and trailing slashes. They mean nothing: an app joins its
@@ -77,8 +78,8 @@ func clean(path string) string {
 }
 
 // admits reports whether the clean prefix of a route is right: "/SECRET" with any of the
-// secrets, or nothing where there is neither a secret nor a signing key. It takes the same time for every wrong
-// one. A secret of slashes alone admits nobody.
+// secrets, or nothing where there is neither a secret nor a signing key. It takes the
+// same time for every wrong one. A secret of slashes alone admits nobody.
 func (c *config) admits(prefix string) bool {
 	if len(c.secrets) == 0 {
 		return prefix == "" && c.signingKey == ""
