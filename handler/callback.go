@@ -49,8 +49,14 @@ func (f *Function) callback(r *request) openruntimes.Response {
 		name:     "route=" + r.route.name,
 	}
 	if sig := r.ctx.Req.Query["sig"]; sig != "" {
-		d.started, d.sig = r.ctx.Req.Query["id"], sig
-		d.unverified = !f.config.verifies(r.route.wire, d.started, sig)
+		id := r.ctx.Req.Query["id"]
+		d.unverified = !f.config.verifies(r.route.wire, id, sig)
+		// One that is too long is none of ours under any key, and stays so when it is
+		// cut to what the queue takes.
+		d.sig = sig[:min(len(sig), signatureLength+1)]
+		if settle.IsID(id) {
+			d.started = id
+		}
 	}
 	return d.answer()
 }
@@ -125,13 +131,21 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 // settle settles a document, if the settings allow it: over the started one of that id,
 // or without one under its own.
 func (f *Function) settle(ctx context.Context, store appwrite.Documents, started string, d *settle.Document) (settle.Result, error) {
-	if missing := f.config.missing(d.Kind); len(missing) > 0 {
-		return settle.Result{}, errors.New("configuration: " + strings.Join(missing, "; "))
+	if err := f.config.incomplete(d.Kind); err != nil {
+		return settle.Result{}, err
 	}
 	if started != "" {
 		return settle.SettleStarted(ctx, store, started, d)
 	}
 	return settle.Settle(ctx, store, d)
+}
+
+// incomplete says what must be set before a document of that kind can be stored.
+func (c *config) incomplete(kind parse.Kind) error {
+	if missing := c.missing(kind); len(missing) > 0 {
+		return errors.New("configuration: " + strings.Join(missing, "; "))
+	}
+	return nil
 }
 
 // panicked queues what this version cannot handle.
@@ -147,16 +161,12 @@ func (d *delivery) panicked(site string) openruntimes.Response {
 	return d.finish(result.Outcome)
 }
 
-// unsettled is the line for a verdict that is not kept. Of one whose signature could not
-// be verified it has the id that its sender named, but does not say that this is the
-// started payment's: what is replayed from it touches no such payment.
+// unsettled is the line for a document that was neither stored nor queued.
 func (d *delivery) unsettled() string {
-	if !d.unverified || !settle.IsID(d.started) {
-		return d.document.Unsettled(d.route.wire, d.uid, d.started)
+	if d.unverified {
+		return d.document.UnsettledUnverified(d.route.wire, d.started)
 	}
-	named := d.document
-	named.DocumentID = d.started
-	return named.Unsettled(d.route.wire, "", "")
+	return d.document.Unsettled(d.route.wire, d.uid, d.started)
 }
 
 // finish writes the log line of a delivery and replies.
@@ -183,7 +193,7 @@ func (d *delivery) warnings(v parse.Verdict, result settle.Result) (warnings []s
 	}
 	switch {
 	case result.Unsigned:
-		warnings = append(warnings, "an unsigned callback for a payment that was started here: it has not touched that")
+		warnings = append(warnings, "an unsigned callback for what was started here: it has not touched that")
 	case d.started != "" && result.Outcome == settle.Created:
 		warnings = append(warnings, "there is no document of this started payment any more: only the server can read this one")
 	case doc.ReadRole == "" && result.Outcome == settle.Created:

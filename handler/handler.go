@@ -100,7 +100,11 @@ type request struct {
 // the wrong URL.
 func notFound(ctx openruntimes.Context, body []byte) openruntimes.Response {
 	if couldBeCallback(body) {
-		ctx.Error(refused("-", "unknown path, or without the callback secret", body))
+		reason := "unknown path, or without the callback secret"
+		if ctx.Req.Query["sig"] != "" {
+			reason = "unknown path, or a signature that does not hold"
+		}
+		ctx.Error(refused("-", reason, body))
 	}
 	return refuse(ctx, http.StatusNotFound, "unknown path")
 }

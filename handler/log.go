@@ -41,8 +41,9 @@ func (d *delivery) disagreements(result settle.Result) (lines []string) {
 	case settle.Conflict, settle.Collision, settle.Mismatch:
 		lines = append(lines, fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document)))
 	}
-	if result.Outcome == settle.Collision && result.Stored.RequestKey != "" {
-		lines = append(lines, fmt.Sprintf("CHARGED-TWICE %s receipts=%q", d.name, result.Stored.Receipt+" "+d.document.Receipt))
+	beside := result.Outcome == settle.Collision || result.Outcome == settle.Mismatch
+	if one, other := result.Stored.Receipt, d.document.Receipt; d.started != "" && beside && one != "" && other != "" && one != other {
+		lines = append(lines, fmt.Sprintf("CHARGED-TWICE %s receipts=%q", d.name, one+" "+other))
 	}
 	return lines
 }

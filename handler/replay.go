@@ -18,20 +18,35 @@ type Replayed struct {
 // documents.write. The error wraps [settle.ErrNotUnsettled] if the line has no
 // document.
 func (f *Function) Replay(key, line string) (Replayed, error) {
-	d, started, err := settle.ParseUnsettled(line, f.config.anonymousRead, f.clock.now())
+	d, origin, err := settle.ParseUnsettled(line, f.config.anonymousRead, f.clock.now())
 	if err != nil {
 		return Replayed{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if started && d.Status == "" {
-		outcome, err := settle.NameStarted(ctx, f.documents(key), d.DocumentID, d.ID)
-		return Replayed{d.DocumentID, outcome}, err
+	outcome, err := f.replay(ctx, key, &d, origin)
+	if err != nil {
+		outcome = ""
 	}
-	id := ""
-	if started {
-		id = d.DocumentID
+	return Replayed{maskedID(&d), outcome}, err
+}
+
+func (f *Function) replay(ctx context.Context, key string, d *settle.Document, origin settle.Origin) (settle.Outcome, error) {
+	if err := f.config.incomplete(d.Kind); err != nil {
+		return "", err
 	}
-	result, err := f.settle(ctx, f.documents(key), id, &d)
-	return Replayed{maskedID(&d), result.Outcome}, err
+	store := f.documents(key)
+	var result settle.Result
+	var err error
+	switch {
+	case origin == settle.Unverified:
+		result, err = settle.SettleUnverified(ctx, store, d)
+	case origin == settle.Signed && d.Status == "":
+		return settle.NameStarted(ctx, store, d.DocumentID, d.ID)
+	case origin == settle.Signed:
+		result, err = settle.SettleStarted(ctx, store, d.DocumentID, d)
+	default:
+		result, err = settle.Settle(ctx, store, d)
+	}
+	return result.Outcome, err
 }

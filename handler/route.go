@@ -59,13 +59,13 @@ func (f *Function) find(path string, query map[string]string) (rt *route, prefix
 }
 
 // trusts reports whether a callback's signature is good or, where payments are started
-// and no signing key is usable, there is one: then our own settings are at fault. No
-// signed URL is the bare domain, whose route fits every path.
+// and no signing key is usable, there is one: then our own settings are at fault. The
+// bare domain is never signed for: every path ends in it.
 func (c *config) trusts(rt *route, query map[string]string) bool {
 	if rt.parse == nil || rt.path == "" || query["sig"] == "" {
 		return false
 	}
-	return c.verifies(rt.wire, query["id"], query["sig"]) || c.startsPayments() && len(c.signingKeys) == 0
+	return c.verifies(rt.wire, query["id"], query["sig"]) || len(c.signingKeys) == 0 && c.startsPayments()
 }
 
 // clean drops doubled and trailing slashes. They mean nothing: an app joins its

@@ -106,7 +106,7 @@ func SettleStarted(ctx context.Context, s Store, id string, incoming *Document) 
 
 // settleOver settles a verdict over the document that stands under its id.
 func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Result, error) {
-	if stored.ID != "" && stored.transactionText() != incoming.transactionText() {
+	if !sameTransaction(stored, incoming) {
 		return settleBeside(ctx, s, stored, incoming, Mismatch)
 	}
 	outcome := decide(stored, incoming)
@@ -121,6 +121,17 @@ func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Resul
 	return Result{Outcome: outcome, Stored: *stored}, nil
 }
 
+// sameTransaction reports whether a signed callback is about the transaction that its
+// document names, as far as that names one. The result of a payout may carry an
+// OriginatorConversationID that Safaricom's server has made; then the ConversationID
+// decides, and where none is stored, the signature.
+func sameTransaction(stored, incoming *Document) bool {
+	if stored.ID == "" || stored.transactionText() == incoming.transactionText() {
+		return true
+	}
+	return stored.Kind == parse.Disbursement && (stored.Conversation == "" || stored.Conversation == sanitize(incoming.Conversation, 50))
+}
+
 // settleBeside gives a verdict a document of its own, without a reader.
 func settleBeside(ctx context.Context, s Store, stored, incoming *Document, outcome Outcome) (Result, error) {
 	d := *incoming
@@ -131,13 +142,32 @@ func settleBeside(ctx context.Context, s Store, stored, incoming *Document, outc
 	return Result{Outcome: outcome, Stored: *stored}, nil
 }
 
+// SettleUnverified settles what came for the started payment of d's document id with a
+// signature that could not be verified, and may be anybody's: it has a document of its
+// own, without a reader, unless the started one says the same already.
+func SettleUnverified(ctx context.Context, s Store, d *Document) (Result, error) {
+	stored, err := s.Get(ctx, d.Kind, d.DocumentID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Result{}, err
+	}
+	if err == nil && stored.transactionText() == d.transactionText() && decide(&stored, d) == Duplicate {
+		return Result{Outcome: Duplicate, Stored: stored}, nil
+	}
+	beside := *d
+	beside.DocumentID, beside.ReadRole = hashID("unverified", d.ID, d.Receipt), ""
+	return settleUnder(ctx, s, &beside)
+}
+
 // changes returns what a verdict writes over a started document: its own attributes,
-// nulls included, but the transaction's id only where there was none. A final one is
-// never asked about again; an unknown outcome still is.
+// nulls included, but what names the transaction only where there was nothing. A final
+// one is never asked about again; an unknown outcome still is.
 func (d *Document) changes(stored *Document) any {
 	data := d.Attributes()
 	if stored.ID != "" {
 		data.CheckoutRequestID, data.OriginatorConversationID = "", ""
+	}
+	if stored.Conversation != "" {
+		data.ConversationID = &stored.Conversation
 	}
 	if d.Status == parse.Timeout {
 		return data
@@ -187,18 +217,25 @@ func Name(checkoutRequestID string) any {
 }
 
 // NameStarted gives the started payment of that id its transaction's id, unless it has
-// one.
+// one. One that is called otherwise is a mismatch, and stays.
 func NameStarted(ctx context.Context, s Store, id, checkoutRequestID string) (Outcome, error) {
 	d, err := s.Get(ctx, parse.Payment, id)
 	if err != nil {
 		return NotKept, err
 	}
-	if d.ID != "" {
+	named := false
+	d, err = Change(ctx, s, d, Name(checkoutRequestID), func(d *Document) bool {
+		named = d.ID == ""
+		return named
+	})
+	switch {
+	case err != nil:
+		return NotKept, err
+	case named:
+		return Replaced, nil
+	case d.ID != checkoutRequestID:
+		return Mismatch, nil
+	default:
 		return Duplicate, nil
 	}
-	_, err = Change(ctx, s, d, Name(checkoutRequestID), func(d *Document) bool { return d.ID == "" })
-	if err != nil {
-		return NotKept, err
-	}
-	return Replaced, nil
 }

@@ -24,7 +24,20 @@ type unsettledLine struct {
 	// Started says that the id is that of a started payment. Its replay begins with
 	// a read.
 	Started bool `json:"started,omitempty"`
+
+	// Unverified says that the callback had a signature that could not be verified. Its
+	// replay writes to no document but one of its own.
+	Unverified bool `json:"unverified,omitempty"`
 }
+
+// Origin says what the callback in an UNSETTLED line came with.
+type Origin int
+
+const (
+	Unsigned   Origin = iota
+	Signed            // for the started payment of the line's id
+	Unverified        // its signature may be anybody's
+)
 
 // redacted are the attributes without the payee's name, which a nil of the same name
 // hides: it has no business in a log.
@@ -41,11 +54,38 @@ func (d *Document) Unsettled(route, uid, started string) string {
 		uid = ""
 	}
 	u := unsettledLine{Route: route, UID: uid, ID: d.DocumentID, Data: redacted{Attributes: d.Attributes()}}
-	if IsID(started) {
-		u.ID, u.Started = started, true
+	u.forStarted(started)
+	return u.String()
+}
+
+// UnsettledUnverified returns the line for a document that came for the started payment
+// of that id with a signature that could not be verified.
+func (d *Document) UnsettledUnverified(route, started string) string {
+	u := unsettledLine{Route: route, ID: d.DocumentID, Data: redacted{Attributes: d.Attributes()}, Unverified: true}
+	u.forStarted(started)
+	return u.String()
+}
+
+func (u *unsettledLine) forStarted(id string) {
+	if IsID(id) {
+		u.ID, u.Started = id, true
 	}
+}
+
+func (u *unsettledLine) String() string {
 	line, _ := json.Marshal(u)
 	return Mark + string(line)
+}
+
+func (u *unsettledLine) origin() Origin {
+	switch {
+	case u.Unverified:
+		return Unverified
+	case u.Started:
+		return Signed
+	default:
+		return Unsigned
+	}
 }
 
 // UnsettledName returns the line for a started payment whose id at Safaricom could not
@@ -63,14 +103,13 @@ func (d *Document) UnsettledName(route string) string {
 // ErrNotUnsettled says that a line holds no document.
 var ErrNotUnsettled = errors.New("no UNSETTLED line")
 
-// ParseUnsettled reads a line back, as the document to be settled at that time. started
-// says that it is for the started payment of its id; without a status it only names that
-// payment's transaction.
-func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, started bool, err error) {
+// ParseUnsettled reads a line back, as the document to be settled at that time. A signed
+// one without a status only names the transaction of its started payment.
+func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, origin Origin, err error) {
 	rest, marked := strings.CutPrefix(line, Mark)
 	var u unsettledLine
 	if !marked || json.Unmarshal([]byte(rest), &u) != nil {
-		return Document{}, false, ErrNotUnsettled
+		return Document{}, Unsigned, ErrNotUnsettled
 	}
 	kind := parse.Payment
 	if u.Data.OriginatorConversationID != "" {
@@ -78,15 +117,16 @@ func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, star
 	}
 	v, err := u.Data.verdict(kind)
 	if err != nil {
-		return Document{}, false, ErrNotUnsettled
+		return Document{}, Unsigned, ErrNotUnsettled
 	}
+	origin = u.origin()
 	d = Document{Verdict: v, DocumentID: u.ID, SettledAt: now}
-	named := u.Started && d.Status == ""
+	named := origin == Signed && d.Kind == parse.Payment && d.Status == ""
 	if !IsID(d.DocumentID) || d.ID == "" || d.Rank() == 0 && !named {
-		return Document{}, false, fmt.Errorf("%w: id, transaction or status is missing", ErrNotUnsettled)
+		return Document{}, Unsigned, fmt.Errorf("%w: id, transaction or status is missing", ErrNotUnsettled)
 	}
-	if !u.Started {
+	if origin == Unsigned {
 		d.ReadRole = ReadRole(d.Kind, u.UID, anonymousRead)
 	}
-	return d, u.Started, nil
+	return d, origin, nil
 }
