@@ -290,7 +290,7 @@ func (s *pushSoak) weather() {
 	}
 	operations := []string{"create", "get", "replace", "list", "account", "version", "execute"}
 	operation := func() string { return operations[s.rng.IntN(len(operations))] }
-	switch s.rng.IntN(10) {
+	switch s.rng.IntN(15) {
 	case 0, 1, 2, 3: // gusts
 		for range 10 {
 			s.Appwrite.Inject(fakeappwrite.Fault{Operation: operation(), Times: 1 + s.rng.IntN(3), After: s.rng.IntN(2) == 0, Reply: draw()})
@@ -302,10 +302,10 @@ func (s *pushSoak) weather() {
 	case 6: // the project's database is down
 		s.Appwrite.SetDatabaseDown(s.rng.IntN(2) == 0)
 	}
-	for range s.rng.IntN(6) {
+	for range s.rng.IntN(6) * s.rng.IntN(2) {
 		s.safaricom.Once(fakesafaricom.Push, s.pushFault())
 	}
-	for range s.rng.IntN(3) {
+	for range s.rng.IntN(2) {
 		s.safaricom.Once(fakesafaricom.OAuth, s.tokenFault())
 	}
 	for range s.rng.IntN(6) {
@@ -415,7 +415,7 @@ func (s *pushSoak) askAll(payments []*wanted) {
 			return
 		case <-tick.C:
 			s.later(100 * time.Millisecond)
-			if s.rng.IntN(50) == 0 {
+			if s.rng.IntN(200) == 0 {
 				s.safaricom.VoidTokens(consumerKey)
 			}
 		}
@@ -664,7 +664,8 @@ func (s *pushSoak) judgePayment(n *pushTally, p *wanted, t *truth) {
 	if readers := testbed.Readers(d); readers != "user:"+p.user {
 		s.wrong(n, "%s is read by %q, want %s", p.id, readers, p.user)
 	}
-	if name != "" && !slices.Contains(t.pushed, name) {
+	// Of a push that no phone showed, and whose callback is lost, nothing is known here.
+	if name != "" && !slices.Contains(t.pushed, name) && (t.prompts > 0 || t.sends == 0) {
 		s.wrong(n, "%s is named %s, want one of %v", p.id, name, t.pushed)
 	}
 	if strings.HasPrefix(reason, settle.NotSent) && len(t.pushed) > 0 {
