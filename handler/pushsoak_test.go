@@ -232,16 +232,16 @@ func (s *pushSoak) run(payments int) {
 		}
 		s.answers()
 		s.weather()
-		s.askAll(todo)
+		s.askAll(todo, s.squall)
 		if s.rng.IntN(2) == 0 {
 			s.passTime(time.Duration(s.rng.IntN(300)) * time.Second)
 		}
 		s.mend()
 		// What was late comes while apps ask again.
-		s.askAll(append(todo, nil))
+		s.askAll(append(todo, nil), func() {})
 		s.passTime(time.Duration(s.rng.IntN(30)) * time.Minute)
 	}
-	s.askAll([]*wanted{nil})
+	s.askAll([]*wanted{nil}, func() {})
 	s.passTime(3 * time.Hour)
 	s.passTime(30 * day)
 	for _, line := range s.errors {
@@ -282,21 +282,13 @@ func (s *pushSoak) answers() {
 
 // weather breaks much or little.
 func (s *pushSoak) weather() {
-	draw := func() http.HandlerFunc {
-		if s.rng.IntN(8) == 0 {
-			return fakeappwrite.Status(409, "document_already_exists", "x")
-		}
-		return faults[s.rng.IntN(len(faults))].reply
-	}
-	operations := []string{"create", "get", "replace", "list", "account", "version", "execute"}
-	operation := func() string { return operations[s.rng.IntN(len(operations))] }
 	switch s.rng.IntN(15) {
 	case 0, 1, 2, 3: // gusts
 		for range 10 {
-			s.Appwrite.Inject(fakeappwrite.Fault{Operation: operation(), Times: 1 + s.rng.IntN(3), After: s.rng.IntN(2) == 0, Reply: draw()})
+			s.Appwrite.Inject(s.apiFault(1 + s.rng.IntN(3)))
 		}
 	case 4: // one call always fails, and in the same way
-		s.Appwrite.Inject(fakeappwrite.Fault{Operation: operation(), After: s.rng.IntN(2) == 0, Reply: draw()})
+		s.Appwrite.Inject(s.apiFault(0))
 	case 5: // slow
 		s.Appwrite.Inject(fakeappwrite.Fault{Times: 30, Delay: time.Duration(1+s.rng.IntN(5)) * time.Millisecond})
 	case 6: // the project's database is down
@@ -322,6 +314,26 @@ func (s *pushSoak) weather() {
 	if s.rng.IntN(2) == 0 {
 		s.straying = 1 + s.rng.IntN(30)
 	}
+}
+
+// squall breaks the same call some times in a row while apps ask, or voids the token.
+func (s *pushSoak) squall() {
+	switch s.rng.IntN(100) {
+	case 0, 1:
+		s.Appwrite.Inject(s.apiFault(2 + s.rng.IntN(5)))
+	case 2:
+		s.safaricom.VoidTokens(consumerKey)
+	}
+}
+
+// apiFault draws one of a call of Appwrite.
+func (s *pushSoak) apiFault(times int) fakeappwrite.Fault {
+	operations := []string{"create", "get", "replace", "replace", "replace", "list", "account", "version", "execute"}
+	reply := faults[s.rng.IntN(len(faults))].reply
+	if s.rng.IntN(8) == 0 {
+		reply = fakeappwrite.Status(409, "document_already_exists", "x")
+	}
+	return fakeappwrite.Fault{Operation: operations[s.rng.IntN(len(operations))], Times: times, After: s.rng.IntN(2) == 0, Reply: reply}
 }
 
 // pushFault draws one of a push. Those after which no money moves are never carried out.
@@ -382,8 +394,9 @@ func (s *pushSoak) mend() {
 }
 
 // askAll has apps ask for these payments, twelve at a time, while seconds pass and
-// phones answer. A nil stands for the requests that are late.
-func (s *pushSoak) askAll(payments []*wanted) {
+// phones answer. A nil stands for the requests that are late. Now and then something
+// happens besides.
+func (s *pushSoak) askAll(payments []*wanted, something func()) {
 	s.rng.Shuffle(len(payments), func(i, j int) { payments[i], payments[j] = payments[j], payments[i] })
 	todo := make(chan *wanted, len(payments))
 	for _, p := range payments {
@@ -415,9 +428,7 @@ func (s *pushSoak) askAll(payments []*wanted) {
 			return
 		case <-tick.C:
 			s.later(100 * time.Millisecond)
-			if s.rng.IntN(200) == 0 {
-				s.safaricom.VoidTokens(consumerKey)
-			}
+			something()
 		}
 	}
 }
@@ -674,6 +685,7 @@ func (s *pushSoak) judgePayment(n *pushTally, p *wanted, t *truth) {
 	if strings.HasPrefix(reason, settle.Interrupted) && t.calls > 0 {
 		s.wrong(n, "%s was sent, and says %s", p.id, reason)
 	}
+	s.judgeContract(n, d)
 	switch {
 	case status == "SUCCESS":
 		if len(t.paid) != 1 || d.Data["receipt"] != t.paid[0].Receipt || d.Data["amount"] != t.paid[0].Amount || name != t.paid[0].ID {
@@ -683,6 +695,26 @@ func (s *pushSoak) judgePayment(n *pushTally, p *wanted, t *truth) {
 		s.wrong(n, "%s says %s %s, and the callback of %+v came", p.id, status, reason, t)
 	case len(t.paid) > 0 && status != "PENDING" && status != "TIMEOUT":
 		s.wrong(n, "%s says %s %s, and was paid: %v", p.id, status, reason, t.paid)
+	}
+}
+
+// judgeContract holds a document to what clients and later checks rely on.
+func (s *pushSoak) judgeContract(n *pushTally, d fakeappwrite.Document) {
+	_, coded := d.Data["resultCode"].(int64)
+	explained, asked := d.Data["failureReason"] != nil, d.Data["nextCheckAt"] != nil
+	fits := false
+	switch d.Data["status"] {
+	case "PENDING":
+		fits = !coded && asked
+	case "TIMEOUT":
+		fits = coded && explained && asked
+	case "FAILED", "CANCELLED":
+		fits = coded && explained && !asked
+	case "SUCCESS":
+		fits = coded && !explained && !asked
+	}
+	if !fits {
+		s.wrong(n, "%s is not as clients expect it: %v", d.ID, d.Data)
 	}
 }
 

@@ -266,11 +266,6 @@ func (s *shop) receipt(p fakesafaricom.Prompt) string {
 	return e.Receipt
 }
 
-// pathOf is where Safaricom posts what became of a prompt, without the host.
-func (s *shop) pathOf(p fakesafaricom.Prompt) string {
-	return strings.TrimPrefix(p.CallBackURL, s.FunctionURL)
-}
-
 // checkSecrets holds what apps were told, what is stored and what was logged to what
 // others may know.
 func (s *shop) checkSecrets() {
