@@ -414,9 +414,10 @@ func TestUnverified(t *testing.T) {
 		"no key any more":               {"", "", true},
 		"another key, and the secret":   {newKey, "/" + doorSecret, true},
 		"a bad signature, and secret":   {signing, "/" + doorSecret + "/callback" + bad, false},
-		"garbage and the secret":        {signing, "/" + doorSecret + "/callback?id=" + strings.Repeat("x", 2000) + "&sig=" + strings.Repeat("y", 2000), false},
+		"garbage and the secret":        {signing, "/" + doorSecret + "/callback?id=" + strings.Repeat("x", 3000) + "&sig=" + strings.Repeat("y", 3000), false},
 		"no id and the secret":          {signing, "/" + doorSecret + "/callback?sig=0", false},
 		"a signature cut short, secret": {signing, "cut", false},
+		"one with more behind, secret":  {signing, "more", false},
 	} {
 		for _, mend := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/mended=%t", name, mend), func(t *testing.T) {
@@ -433,6 +434,8 @@ func TestUnverified(t *testing.T) {
 					target = right
 				case "cut":
 					target = right[:len(right)-1]
+				case "more":
+					target = right + "0"
 				}
 				s.Set(SigningKey, tt.keys)
 				s.post(target, paid())
