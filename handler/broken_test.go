@@ -300,3 +300,38 @@ func TestCallbackFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestPushPanic: a fault in our own code ends no other request, and the app is told what
+// was last known. Of what was claimed it is never told that it failed.
+func TestPushPanic(t *testing.T) {
+	for n := 1; n <= 6; n++ {
+		t.Run(fmt.Sprint("clock ", n), func(t *testing.T) {
+			s := newShop(t)
+			now, calls, panicked := s.function.clock.now, 0, false
+			s.function.clock.now = func() time.Time {
+				if calls++; calls == n {
+					panicked = true
+					panic("at " + phoneA)
+				}
+				return now()
+			}
+			got := s.ask("amina", wish(first, phoneA))
+			if !panicked {
+				t.Fatalf("a payment looks at the clock %d times", calls)
+			}
+			want, shown := "PENDING", s.prompts("")
+			if len(s.Stored()) == 0 {
+				want = "unavailable"
+			}
+			if got.kind() != want || shown > 1 {
+				t.Errorf("%d %s, want %s; %d prompts", got.status, got.body, want, shown)
+			}
+			if errors := s.errorLog(); !strings.HasPrefix(errors, "panic route=stk/push id="+first+" at=openruntimes/handler/handler.") {
+				t.Errorf("the error log is %q", errors)
+			}
+			if again := s.ask("amina", wish(first, phoneA)); again.kind() != "PENDING" || s.prompts("") > 1 {
+				t.Errorf("asked again: %d %s", again.status, again.body)
+			}
+		})
+	}
+}

@@ -357,3 +357,28 @@ func TestPushKeys(t *testing.T) {
 		t.Errorf("the phone is stored: %s", content)
 	}
 }
+
+// TestPushNotSetUp: where no variable for it is set, a push is refused in words that an
+// app can tell from a broken connection, and nothing is called.
+func TestPushNotSetUp(t *testing.T) {
+	w := newWorld(t)
+	w.Set(CallbackSecret, doorSecret)
+	for _, path := range []string{"/stk/push", "/" + doorSecret + "/stk/push"} {
+		r := w.Send("POST", path, wish(first, phoneA))
+		if want := `{"error":{"type":"not_configured","message":"this function is not set up to start payments","claimed":false}}`; r.Status != 501 || r.Body != want {
+			t.Errorf("%s: %d %s, want 501 %s", path, r.Status, r.Body, want)
+		}
+		if operations := w.Operations(); operations != "" {
+			t.Errorf("calls: %s", operations)
+		}
+		if errors := w.errorLog(); !strings.Contains(errors, "DARAJA_CONSUMER_KEY is missing; ") || !strings.Contains(errors, "DARAJA_SIGNING_KEY is missing") {
+			t.Errorf("the error log is %q, want what is missing", errors)
+		}
+	}
+	if r := w.Send("POST", "/0000000000000000/stk/push", wish(first, phoneA)); r.Status != 404 {
+		t.Errorf("behind a wrong secret: %d %s", r.Status, r.Body)
+	}
+	if r := w.Send("GET", "/stk/push", ""); r.Status != 405 || r.Header.Get("Allow") != "POST" {
+		t.Errorf("GET: %d, Allow %q", r.Status, r.Header.Get("Allow"))
+	}
+}
