@@ -291,6 +291,9 @@ func TestCallbackFirst(t *testing.T) {
 			s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackBeforeAck())
 			got := s.ask("amina", wish(first, phoneA))
 			p := s.prompt()
+			if operations := s.Operations(); operations != "execute version account create list list replace get replace replace get" {
+				t.Errorf("calls: %s, want no write over the callback's", operations)
+			}
 			if got.kind() != tt.want || got.field("checkoutRequestId") != p.CheckoutRequestID {
 				t.Errorf("%d %s, want %s", got.status, got.body, tt.want)
 			}
@@ -333,5 +336,79 @@ func TestPushPanic(t *testing.T) {
 				t.Errorf("asked again: %d %s", again.status, again.body)
 			}
 		})
+	}
+}
+
+// TestRefusalIsNotStored: the payer cannot be asked, and then a call breaks that is to
+// say so. Once is made good; for good, the app is not told that its claim has ended.
+func TestRefusalIsNotStored(t *testing.T) {
+	for _, b := range breakages() {
+		for _, outage := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, outage %t", b.name, outage), func(t *testing.T) {
+				t.Parallel()
+				s := newShop(t)
+				s.safaricom.SetPhone(phoneA, fakesafaricom.Phone{Locked: true})
+				s.setSpoil(func(n int, _ bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+					if n < 9 || n > 9 && !outage {
+						return false
+					}
+					if b.done {
+						carryOut()
+					}
+					b.reply(w, r)
+					return true
+				})
+				got := s.ask("amina", wish(first, phoneA))
+				if got.status != 422 || got.kind() != "rejected" {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				// What an operator must see to, is not tried again.
+				want := !outage && !b.store
+				if got.field("claimed") != want {
+					t.Errorf("claimed = %v, want %t", got.field("claimed"), want)
+				}
+				state := "PENDING"
+				if want || b.done {
+					state = "FAILED " + fakesafaricom.SubscriberLocked
+				}
+				if s.state(first) != state {
+					t.Errorf("the payment is %s, want %s", s.state(first), state)
+				}
+			})
+		}
+	}
+}
+
+// TestVerdictBeforeRefusal: Safaricom refuses, and has told otherwise already. What it has
+// told stands, and the app is told that.
+func TestVerdictBeforeRefusal(t *testing.T) {
+	s := newShop(t)
+	s.safaricom.SetPhone(phoneA, fakesafaricom.Phone{Answer: fakesafaricom.Pays})
+	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackBeforeAck())
+	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.Error1001(fakesafaricom.SubscriberLocked).CarriedOut())
+	got := s.ask("amina", wish(first, phoneA))
+	if got.status != 200 || got.kind() != "SUCCESS" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if d := s.payment(first); d["status"] != "SUCCESS" || d["receipt"] != s.receipt(s.prompt()) {
+		t.Errorf("stored is %v", d)
+	}
+}
+
+// TestNoTimeToSend: the go-ahead took so long that nothing may be sent any more.
+func TestNoTimeToSend(t *testing.T) {
+	s := newShop(t)
+	s.setSpoil(func(n int, _ bool, _ func(), _ http.ResponseWriter, _ *http.Request) bool {
+		if n == 7 {
+			s.function.clock.pushBegins = -time.Hour
+		}
+		return false
+	})
+	got := s.ask("amina", wish(first, phoneA))
+	if got.kind() != "unavailable" || got.field("claimed") != true || len(s.safaricom.Calls(fakesafaricom.Push)) != 0 {
+		t.Errorf("%d %s, after %d pushes", got.status, got.body, len(s.safaricom.Calls(fakesafaricom.Push)))
+	}
+	if state := s.state(first); state != "FAILED NOT_SENT: Safaricom could not be asked, and nothing was sent" {
+		t.Errorf("the payment is %s", state)
 	}
 }

@@ -231,9 +231,6 @@ func (p *pushing) send(ctx context.Context) (*pushReply, *problem) {
 	f := p.function
 	safaricom, cancel := f.clock.forSafaricom(ctx, p.start)
 	defer cancel()
-	if safaricom.Err() != nil {
-		return p.giveUp(&problem{Type: unavailable, Message: "there was no time left to ask Safaricom, and nothing was sent"}, -1)
-	}
 	answer := f.pushes.Push(safaricom, daraja.PushRequest{
 		Phone: p.asked.phone, Amount: p.asked.amount, Reference: p.asked.reference, Description: p.asked.description,
 		CallbackURL: f.config.callbackURL(forCallback, p.asked.id),
