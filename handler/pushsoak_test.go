@@ -539,16 +539,16 @@ func (n *pushTally) String() string {
 
 // truth is what Safaricom knows of one payment.
 type truth struct {
-	sends   int // requests that were not refused by the gateway, answered or not
-	calls   int // all of them
-	pushed  []string
+	sends   int      // requests that were not refused for their token, answered or not
+	calls   int      // all of them
+	pushed  []string // CheckoutRequestIDs, as far as a prompt or a callback shows them
 	prompts int
 	paid    []fakesafaricom.Entry
-	taken   bool // its callback, by the function
-	refused bool // with a 503, which leaves it in the log
+	taken   bool // its callback was answered with 200
+	refused bool // or with 503, after which it is in the log
 }
 
-// ask for all of it, by the id in the callback's URL.
+// truths returns what Safaricom knows, by the id in the callback's URL.
 func (s *pushSoak) truths(n *pushTally) map[string]*truth {
 	all := map[string]*truth{}
 	of := func(callbackURL string) *truth {

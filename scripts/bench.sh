@@ -18,4 +18,4 @@ for run in 1 2 3 4 5 6; do
 	echo "run $run of 6" >&2
 	go test -run '^$' -bench . "$@" . ./parse >>"$figures"
 done
-go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /by@'(floor main parse)' "$figures"
+go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /by@'(floor main parse safaricom)' "$figures"
