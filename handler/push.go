@@ -266,10 +266,7 @@ func (p *pushing) nameTransaction(checkoutRequestID string) {
 // and returns the problem for the app. If that cannot be written, the document says on
 // that it waits. If a callback has told otherwise meanwhile, that stands.
 func (p *pushing) giveUp(failed *problem, code int) (*pushReply, *problem) {
-	reason := failed.Message
-	if failed.Type != rejected {
-		reason = settle.NotSent + reason
-	}
+	reason := cmp.Or(failed.refusal, settle.NotSent+failed.Message)
 	pending := func(d *settle.Document) bool { return d.Status == settle.Pending }
 	err := p.change(settle.Failure(reason, code, p.function.clock.now()), pending)
 	switch {
@@ -302,11 +299,15 @@ func (p *pushing) change(changes any, wanted func(*settle.Document) bool) (err e
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
 func (p *pushing) safaricomProblem(a daraja.Answer) *problem {
 	detail := strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", a.HTTPStatus, a.Code, a.Reason, a.Field, a.Hint))
+	refusal := ""
+	if a.Outcome == daraja.Refused {
+		refusal = a.Reason
+	}
 	switch {
 	case a.Credentials:
-		return &problem{Type: badCredentials, Message: "Safaricom refuses the settings of this function", ResponseCode: a.Code, log: detail}
+		return &problem{Type: badCredentials, Message: "Safaricom refuses the settings of this function", ResponseCode: a.Code, refusal: refusal, log: detail}
 	case a.Outcome == daraja.Refused:
-		return &problem{Type: rejected, Message: a.Reason, ResponseCode: a.Code, log: detail}
+		return &problem{Type: rejected, Message: a.Reason, ResponseCode: a.Code, refusal: refusal, log: detail}
 	default:
 		return &problem{Type: unavailable, Message: "Safaricom could not be asked, and nothing was sent", log: detail}
 	}

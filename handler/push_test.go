@@ -220,7 +220,7 @@ func TestPushReplies(t *testing.T) {
 			prepare: func(s *shop) { s.Set("DARAJA_CONSUMER_SECRET", "of-the-sandbox") },
 			want:    `{"error":{"type":"credentials","message":"Safaricom refuses the settings of this function","claimed":true}}`,
 			line:    "usual causes: the product is not enabled"},
-		{name: "credentials: the passkey", status: 502, state: failed + "Safaricom refuses the settings of this function",
+		{name: "credentials: the passkey", status: 502, state: "FAILED [MerchantValidate] - Wrong credentials",
 			prepare: func(s *shop) { s.Set("DARAJA_PASSKEY", "of-the-sandbox") },
 			want:    `{"error":{"type":"credentials","message":"Safaricom refuses the settings of this function","claimed":true,"responseCode":"500.001.1001"}}`,
 			line:    "Password"},

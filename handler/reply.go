@@ -56,7 +56,8 @@ type problem struct {
 	ResponseCode string            `json:"responseCode,omitempty"`
 	RetryAfter   int               `json:"retryAfter,omitempty"` // seconds
 
-	log string // for the error log alone
+	refusal string // Safaricom's words, where it was asked and said no: the document has them
+	log     string // for the error log alone
 }
 
 // reply answers an app.
