@@ -42,17 +42,17 @@ type Collection struct {
 
 // An Attribute is one as appwrite.json declares it.
 type Attribute struct {
-	Key      string `json:"key"`
-	Type     string `json:"type"`
-	Format   string `json:"format,omitempty"`
-	Required bool   `json:"required"`
-	Array    bool   `json:"array"`
-	Encrypt  *bool  `json:"encrypt,omitempty"` // of a string
-	Size     int    `json:"size,omitempty"`    // of a string
-	Min      *int64 `json:"min,omitempty"`     // of an integer
-	Max      *int64 `json:"max,omitempty"`     // of an integer
-	Default  any    `json:"default"`
-	Status   string `json:"status"`
+	Key      string  `json:"key"`
+	Type     string  `json:"type"`
+	Format   *string `json:"format,omitempty"` // of a datetime, where it is empty (attribute model of Appwrite)
+	Required bool    `json:"required"`
+	Array    bool    `json:"array"`
+	Encrypt  *bool   `json:"encrypt,omitempty"` // of a string
+	Size     int     `json:"size,omitempty"`    // of a string
+	Min      *int64  `json:"min,omitempty"`     // of an integer
+	Max      *int64  `json:"max,omitempty"`     // of an integer
+	Default  any     `json:"default"`
+	Status   string  `json:"status"`
 	Times
 }
 
@@ -126,7 +126,7 @@ func (at Attribute) Known() error {
 	if !slices.Contains([]string{"string", "integer", "datetime"}, at.Type) {
 		return fmt.Errorf("attribute %q: the fake does not know the type %q", at.Key, at.Type)
 	}
-	if at.Array || at.Encrypt != nil && *at.Encrypt || at.Format != "" || at.Default != nil {
+	if at.Array || at.Encrypt != nil && *at.Encrypt || at.Format != nil && *at.Format != "" || at.Default != nil {
 		return fmt.Errorf("attribute %q: the fake knows no array, encrypt, format and default", at.Key)
 	}
 	return nil

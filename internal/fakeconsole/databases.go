@@ -129,8 +129,10 @@ func (c *Console) createAttribute(q *request, coll *collection) (reply, error) {
 // whole. What an attribute of that type does not have is not shown either: the CLI
 // deletes and makes anew an attribute that has a field more than appwrite.json.
 func readAttribute(q *request, at *attribute, required ...string) error {
-	no, least, most := false, int64(math.MinInt64), int64(math.MaxInt64)
+	no, plain, least, most := false, "", int64(math.MinInt64), int64(math.MaxInt64)
 	switch {
+	case at.Type == "datetime" && at.Format == nil:
+		at.Format = &plain
 	case at.Type == "string" && at.Encrypt == nil:
 		at.Encrypt = &no
 	case at.Type == "integer" && at.Min == nil:
