@@ -414,9 +414,7 @@ func TestTokenWords(t *testing.T) {
 			c.env["DARAJA_BASE_URL"] = portal.URL
 		}, "DARAJA_BASE_URL is not the address of Safaricom's API: HTTP 200 with an HTML page", keys},
 		{"nobody listens", func(c *cloud, s *fakesafaricom.Safaricom) {
-			gone := httptest.NewServer(nil)
-			gone.Close()
-			c.env["DARAJA_BASE_URL"] = gone.URL
+			c.env["DARAJA_BASE_URL"] = nobody
 		}, "Safaricom gives no token (sandbox): connection refused", wait},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

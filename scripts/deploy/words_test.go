@@ -51,9 +51,7 @@ func TestWords(t *testing.T) {
 			c.env["APPWRITE_ENDPOINT"] = silent.URL + "/v1"
 		}, "WRONG   server version: URL does not answer within 5s\n" + endpoint},
 		{"nobody listens", func(c *cloud) {
-			gone := httptest.NewServer(nil)
-			gone.Close()
-			c.env["APPWRITE_ENDPOINT"] = gone.URL + "/v1"
+			c.env["APPWRITE_ENDPOINT"] = nobody + "/v1"
 		}, "WRONG   server version: URL cannot be reached: connection refused\n" + endpoint},
 		{"no such project", func(c *cloud) { c.env["APPWRITE_PROJECT_ID"] = "other" },
 			"WRONG   server version: URL has no project other\n        Fix: set APPWRITE_PROJECT_ID: Console → Overview → Settings → Project ID\n"},
@@ -303,3 +301,6 @@ func withoutV1(version string) func(*cloud) {
 		c.env["APPWRITE_ENDPOINT"] = strings.TrimSuffix(c.env["APPWRITE_ENDPOINT"], "/v1")
 	}
 }
+
+// nobody listens there, and no test that runs at the same time can come to.
+const nobody = "http://127.0.0.1:1"
