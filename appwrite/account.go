@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -64,4 +65,18 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 		return "", &Failure{Call: "version", Status: http.StatusOK, cause: "no version in the answer"}
 	}
 	return found.Version, nil
+}
+
+// ParseVersion returns the numbers of a version such as 1.9.6 or 2.0.0-rc.1, up to what is
+// none, to be compared with slices.Compare. It returns nil if there are none.
+func ParseVersion(version string) []int {
+	var parts []int
+	for _, s := range strings.Split(version, ".") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			break
+		}
+		parts = append(parts, n)
+	}
+	return parts
 }

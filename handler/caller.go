@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"openruntimes/handler/appwrite"
@@ -49,21 +48,8 @@ func (f *Function) ready(ctx context.Context, api appwrite.Documents) *problem {
 		}
 		f.version.known = version
 	}
-	if !atLeast(f.version.known, []int{1, 9, 5}) {
+	if slices.Compare(appwrite.ParseVersion(f.version.known), []int{1, 9, 5}) < 0 {
 		return &problem{Type: notConfigured, Message: notReady, log: "the server is Appwrite " + f.version.known + "; payments are started from 1.9.5 on"}
 	}
 	return nil
-}
-
-// atLeast reports whether a version is that one or a later one.
-func atLeast(version string, least []int) bool {
-	var parts []int
-	for _, s := range strings.Split(version, ".") {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			break
-		}
-		parts = append(parts, n)
-	}
-	return slices.Compare(parts, least) >= 0
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,10 +49,10 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 		return "", absent(fmt.Sprintf("%s refuses to say its version: %s", endpoint, why(e)), "set APPWRITE_ENDPOINT and APPWRITE_PROJECT_ID: "+where)
 	}
 	var found struct{ Version string }
-	if json.Unmarshal(answer, &found) != nil || len(versionParts(found.Version)) < 2 {
+	if json.Unmarshal(answer, &found) != nil || len(appwrite.ParseVersion(found.Version)) < 2 {
 		return "", absent(endpoint+" is not Appwrite's endpoint: it says no version", "set APPWRITE_ENDPOINT: "+where)
 	}
-	p.version = versionParts(found.Version)
+	p.version = appwrite.ParseVersion(found.Version)
 	if slices.Compare(p.version, sound) < 0 {
 		return found.Version + ", on which compare-and-set and the queue are weaker than from 1.9.5 on (docs/durability.md), and no payment is started", nil
 	}
@@ -62,19 +61,6 @@ func checkServer(ctx context.Context, p *project) (string, error) {
 
 // why says what a failure is, without the name of its call.
 func why(f *appwrite.Failure) string { return strings.TrimPrefix(f.Error(), f.Call+": ") }
-
-// versionParts returns the numbers of a version such as 1.9.6, nil if it is none.
-func versionParts(version string) []int {
-	var parts []int
-	for _, s := range strings.Split(version, ".") {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			break // of a candidate such as 2.0.0-rc.1
-		}
-		parts = append(parts, n)
-	}
-	return parts
-}
 
 // checkScopes asks for something of each kind. Appwrite checks the scope before
 // anything else, so the ids need not exist and the empty bodies change nothing.
