@@ -9,7 +9,6 @@ import (
 	"go/token"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -1023,14 +1022,13 @@ func TestOddBodies(t *testing.T) {
 func (s *shop) between(f func() (again bool)) {
 	var again atomic.Bool
 	again.Store(true)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	api := s.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPatch && again.Load() {
 			again.Store(f())
 		}
 		s.Appwrite.ServeHTTP(w, r)
 	}))
-	s.t.Cleanup(server.Close)
-	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", server.URL+"/v1")
+	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", api+"/v1")
 }
 
 // TestOvertaken: somebody changes the payment between our read and our write.
