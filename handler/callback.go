@@ -58,7 +58,16 @@ func (f *Function) callback(r *request) openruntimes.Response {
 			d.started = id
 		}
 	}
-	return d.answer()
+	key, known := d.executionKey()
+	if known && f.redelivered.has(key) {
+		r.ctx.Log(d.done("repeated"))
+		return accepted()
+	}
+	reply := d.answer()
+	if known && reply.StatusCode == http.StatusOK {
+		f.redelivered.add(key)
+	}
+	return reply
 }
 
 // answer keeps what a delivery says, and replies. A panic in our code must not cost a
