@@ -98,6 +98,7 @@ func openShop(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{world: newWorld(t), t: t}
 	s.safaricom = fakesafaricom.NewAt(s.Clock.Now())
+	s.safaricom.Client.Timeout = 0 // to give up on a function that hangs would hide it
 	s.safaricom.AllowLoopback = true
 	s.safaricom.AllowRepeats = true // two requests alike make two payments, which is what must not happen here
 	s.safaricom.Strangers = fakesafaricom.Phone{Answer: fakesafaricom.Asks}
