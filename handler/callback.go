@@ -58,6 +58,7 @@ func (f *Function) callback(r *request) openruntimes.Response {
 			d.started = id
 		}
 	}
+	// The second run of an execution has nothing to do if the first has ended well.
 	key, known := d.executionKey()
 	if known && f.redelivered.has(key) {
 		r.ctx.Log(d.done("repeated"))

@@ -33,7 +33,7 @@ type Function struct {
 	transport *http.Transport
 	pushes    *daraja.Client // holds the token
 
-	redelivered endedWell
+	redelivered endedWell // of what came out of the queue
 
 	version struct {
 		sync.Mutex

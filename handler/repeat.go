@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Appwrite 1.9.6 may run what waited in its queue twice, when several executions are due
-// in one minute: both runs have the id of the one execution. If each queued the next
-// attempt, every attempt would double them.
+// Appwrite 1.9.6 may run twice what waited in its queue, if several executions are due in
+// one minute. Both runs have the id of the one execution. If each of them queued the next
+// attempt, their number would double with every attempt.
 
 // executionKey stands for all that a redelivery asks for and the execution that it is.
 // Of a first delivery, and without an execution's id, there is none.
