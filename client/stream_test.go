@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"runtime"
@@ -135,13 +136,11 @@ func TestLostReply(t *testing.T) {
 			s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Reply: fakeappwrite.HTML(502)}) // so that only asking tells
 			r := s.startPay(s.client("amina"), order(phoneA))
 			r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
-			s.pass(2 * time.Second)
-			until(t, "a second ask", func() bool { return s.count("execute") == 2 })
-			s.clock.advance(5 * time.Second)
-			until(t, "a third ask", func() bool { return s.count("execute") == 3 })
-			s.clock.advance(10 * time.Second)
-			until(t, "a fourth ask", func() bool { return s.count("execute") == 4 })
-			r.wait("no trouble", func(s State) bool { return s.Name == Pending && s.Err == nil })
+			until(t, "a fourth ask", func() bool {
+				s.clock.advance(100 * time.Millisecond)
+				return s.count("execute") == 4
+			})
+			until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
 			s.pay(longA) // of one prompt
 			s.clock.advance(30 * time.Second)
 			if got := r.until(Success); got.Receipt == "" {
@@ -152,23 +151,43 @@ func TestLostReply(t *testing.T) {
 	}
 }
 
-// TestAsksEnd: after the last ask without an answer the stream goes on to look, and at
+// TestAsksAgain: 2, 5 and 10 s after an ask that had no answer, and not once more. After
+// the last ask without an answer the stream goes on to look, and at
 // last it says that nothing is known.
-func TestAsksEnd(t *testing.T) {
+func TestAsksAgain(t *testing.T) {
 	s := newShop(t)
-	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Reply: fakeappwrite.HTML(502)})
-	r := s.startPay(s.client("amina"), order(phoneA))
-	r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
-	for i, wait := range []time.Duration{2, 5, 10} {
-		s.clock.advance(wait * time.Second)
-		until(t, "another ask", func() bool { return s.count("execute") == i+2 })
-		until(t, "its outcome", func() bool { return s.clock.waitsFor(wait*time.Second) || true })
+	for _, code := range []int{500, 502, 503, 504} { // each is told, so that the test sees when it has come
+		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.HTML(code)})
 	}
-	s.clock.advance(103 * time.Second)
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Reply: fakeappwrite.HTML(505)})
+	r := s.startPay(s.client("amina"), order(phoneA))
+	r.wait("the first one told", isTrouble(500))
+	for i, wait := range []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second} {
+		s.clock.advance(wait - time.Millisecond)
+		if n := s.count("execute"); n != i+1 {
+			t.Errorf("%d asks before %s, want %d", n, wait, i+1)
+		}
+		s.clock.advance(time.Millisecond)
+		r.wait("the next one told", isTrouble(502+i))
+	}
+	s.clock.advance(42 * time.Second) // no check yet
+	r.none()
+	if n := s.count("execute"); n != 4 {
+		t.Errorf("%d asks, want 4", n)
+	}
+	s.clock.advance(2 * time.Minute)
 	got := r.until(Timeout)
 	r.end()
 	if got.MayPayAgain || got.AskAgain() || strings.Contains(got.Message(English), "not completed") {
 		t.Errorf("%+v says %q: nothing is known", got, got.Message(English))
+	}
+}
+
+// isTrouble reports whether a state tells of this answer of Appwrite.
+func isTrouble(code int) func(State) bool {
+	return func(s State) bool {
+		var failed *AppwriteError
+		return s.Name == Pending && errors.As(s.Err, &failed) && failed.Status == code
 	}
 }
 
@@ -206,17 +225,20 @@ func TestLaterRefusals(t *testing.T) {
 	t.Run("ranged over twice", func(t *testing.T) {
 		s := newShop(t)
 		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, After: true, Reply: fakeappwrite.Hangup()})
-		c := s.client("amina")
-		stream := c.Pay(context.Background(), order(phoneA))
+		ctx, end := context.WithCancel(context.Background())
+		stream := s.client("amina").Pay(ctx, order(phoneA))
 		var id string
 		for state := range stream {
 			id = state.ID
-			if state.Name == Pending {
+			if state.Name == Pending && state.Err != nil {
 				break
 			}
 		}
 		s.Set("DARAJA_PASSKEY", "")
-		r := read(t, func(context.Context) iter.Seq[State] { return stream })
+		r := read(t, func(done context.Context) iter.Seq[State] {
+			go func() { <-done.Done(); end() }()
+			return stream
+		})
 		if got := r.wait("the refusal told", func(s State) bool { return s.Err != nil }); got.Name != Pending || got.ID != id {
 			t.Errorf("%s %s %v, want %s pending", got.Name, got.ID, got.Err, id)
 		}
@@ -321,30 +343,24 @@ func TestSchedule(t *testing.T) {
 	s := newShop(t)
 	s.pending()
 	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Reply: fakeappwrite.HTML(502)})
+	for i := range 4 { // each is told, so that the test sees when it has come
+		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.HTML(500 + i)})
+	}
 	r := s.startResume(s.client("amina"), someID)
 	r.until(Pending)
-	seconds, reads, checks := 0, []int{}, []int{}
-	for range 119 {
+	reads, checks := 1, 0
+	for second := 1; second < 120; second++ {
 		s.clock.advance(time.Second)
-		seconds++
-		read, checked := s.reads(), s.count("execute")
-		for _, due := range []int{5, 10, 20, 30, 45} {
-			if seconds == due {
-				until(t, "a read", func() bool { return s.reads() > read || s.reads() == 2+len(reads) })
-				reads = append(reads, seconds)
-			}
+		switch second {
+		case 5, 10, 20, 30, 45:
+			reads++
+			until(t, fmt.Sprintf("a read after %d s", second), func() bool { return s.reads() >= reads })
+		case 60, 75, 90, 105:
+			r.wait(fmt.Sprintf("the outcome of the check after %d s", second), isTrouble(500+checks))
+			checks++
 		}
-		for _, due := range []int{60, 75, 90, 105} {
-			if seconds == due {
-				until(t, "a check", func() bool { return s.count("execute") > checked || s.count("execute") == 1+len(checks) })
-				checks = append(checks, seconds)
-			}
-		}
-		if got := s.reads(); got != 1+len(reads) {
-			t.Fatalf("%d reads after %d s, want one at first and %d more", got, seconds, len(reads))
-		}
-		if got := s.count("execute"); got != len(checks) {
-			t.Fatalf("%d checks after %d s, want %d", got, seconds, len(checks))
+		if s.reads() != reads || s.count("execute") != checks {
+			t.Fatalf("after %d s there were %d reads and %d checks, want %d and %d", second, s.reads(), s.count("execute"), reads, checks)
 		}
 	}
 	r.none()
