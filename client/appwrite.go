@@ -159,6 +159,15 @@ func SignIn(ctx context.Context, c Config, email, password string) (session stri
 	return "", errors.New("Appwrite's reply has no session")
 }
 
+// SignedIn returns nil if the session is one. Asking for a payment without would only
+// tell that nothing is known.
+func (c *Client) SignedIn(ctx context.Context) error {
+	ctx, cancel := c.clock.timeout(ctx, readTakes)
+	defer cancel()
+	_, _, err := c.call(ctx, http.MethodGet, "/account", nil)
+	return err
+}
+
 // SignOut ends the client's session.
 func (c *Client) SignOut(ctx context.Context) error {
 	_, _, err := c.call(ctx, http.MethodDelete, "/account/sessions/current", nil)

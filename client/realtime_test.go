@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
 
@@ -35,7 +36,7 @@ func TestRealtimeVersions(t *testing.T) {
 			s.pending()
 			r := s.startResume(s.client("amina"), someID)
 			r.live()
-			until(t, "the first reads", func() bool { return s.reads() >= 1 })
+			testbed.Until(t, "the first reads", func() bool { return s.reads() >= 1 })
 			s.write(http.MethodPost, "other", map[string]any{"checkoutRequestId": "x", "status": "SUCCESS", "settledAt": "x"})
 			s.write(http.MethodPatch, someID, map[string]any{"status": "NEW"}) // nobody knows what that means
 			s.write(http.MethodPatch, someID, map[string]any{"status": "PENDING", "checkoutRequestId": "ws_CO_2"})
@@ -110,7 +111,7 @@ func TestHalfOpen(t *testing.T) {
 	r := s.startResume(s.client("amina"), someID)
 	r.live()
 	s.pass(20 * time.Second) // a ping, which is answered
-	until(t, "the pong", func() bool { return s.clock.waitsFor(20 * time.Second) })
+	testbed.Until(t, "the pong", func() bool { return s.clock.waitsFor(20 * time.Second) })
 	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Stall: true})
 	s.pass(20 * time.Second)
 	s.pass(10 * time.Second)
@@ -184,7 +185,7 @@ func TestBackoff(t *testing.T) {
 			defer c.realtime.leave(feed)
 			for i, wait := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
 				s.pass(wait * time.Second)
-				until(t, "another try", func() bool { return s.count("realtime") == i+2 })
+				testbed.Until(t, "another try", func() bool { return s.count("realtime") == i+2 })
 			}
 		})
 	}
@@ -227,9 +228,6 @@ func TestBackoff(t *testing.T) {
 // TestDeleted: the event of a deletion has the document in it, and says nothing about the
 // money.
 func TestDeleted(t *testing.T) {
-	s := newShop(t)
-	s.pending()
-	s.write(http.MethodPatch, someID, map[string]any{"status": "FAILED", "resultCode": 1, "checkoutRequestId": ""})
 	r := &realtime{byKey: map[string]map[*feed]bool{}}
 	f := &feed{key: "payments/" + someID, changed: make(chan struct{}, 1)}
 	r.byKey[f.key] = map[*feed]bool{f: true}
@@ -290,8 +288,8 @@ func TestCookies(t *testing.T) {
 	c.clock = s.clock.clock()
 	r := s.startPay(c, order(phoneA))
 	r.live()
-	until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
-	s.pay(longA)
+	testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+	s.Pay(longA)
 	r.until(Success)
 	r.end()
 	http.DefaultClient.CloseIdleConnections()

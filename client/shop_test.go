@@ -15,7 +15,6 @@ import (
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
-	"openruntimes/handler/internal/fakesafaricom"
 	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
@@ -26,43 +25,19 @@ const (
 	phoneB, longB = "0700000012", "254700000012"
 )
 
-// shop is the function with Appwrite and Safaricom around it, and a user, amina, whose
-// client has a clock that stands still.
+// shop has a user, amina, whose client has a clock that stands still.
 type shop struct {
-	*testbed.World
-	t         testing.TB
-	safaricom *fakesafaricom.Safaricom
-	clock     *stoppedClock
+	*testbed.Shop
+	t     testing.TB
+	clock *stoppedClock
 }
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{t: t, clock: newStoppedClock()}
-	s.World = testbed.New(t, func(getenv func(string) string) testbed.Serve { return handler.New(getenv).Serve })
-	s.safaricom = fakesafaricom.NewAt(s.Clock.Now())
-	s.safaricom.AllowLoopback, s.safaricom.AllowRepeats = true, true
-	s.safaricom.Strangers = fakesafaricom.Phone{Answer: fakesafaricom.Asks}
-	s.safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Shop", ConsumerKey: "key", ConsumerSecret: "secret", Shortcode: "174379", Passkey: "passkey"})
-	server := httptest.NewServer(s.safaricom)
-	t.Cleanup(func() {
-		s.safaricom.Close()
-		server.Close()
-	})
-	for name, value := range map[string]string{
-		"DARAJA_CONSUMER_KEY": "key", "DARAJA_CONSUMER_SECRET": "secret", "DARAJA_SHORTCODE": "174379", "DARAJA_PASSKEY": "passkey",
-		"DARAJA_ENVIRONMENT": "sandbox", "DARAJA_BASE_URL": server.URL, "DARAJA_SIGNING_KEY": strings.Repeat("5e", 32),
-		"DARAJA_PUBLIC_URL": s.FunctionURL, "DARAJA_CALLBACK_SECRET": "0123456789abcdef",
-	} {
-		s.Set(name, value)
-	}
-	s.signUp("amina")
+	s.Shop = testbed.NewShop(t, func(getenv func(string) string) testbed.Serve { return handler.New(getenv).Serve })
+	s.SignUp("amina")
 	return s
-}
-
-// signUp adds a user with a session, whom no number of payments is too many.
-func (s *shop) signUp(user string) {
-	s.Appwrite.AddUser(fakeappwrite.User{ID: user, EmailVerification: true, Labels: []string{"cashier"}})
-	s.Appwrite.AddSession("session-of-"+user, user)
 }
 
 // client is a new one of a user, as after a restart of the program.
@@ -71,7 +46,7 @@ func (s *shop) client(user string) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = connections, connections
 	s.t.Cleanup(transport.CloseIdleConnections)
-	c, err := New(Config{Endpoint: s.AppwriteURL, Project: fakeappwrite.ProjectID, Session: "session-of-" + user,
+	c, err := New(Config{Endpoint: s.AppwriteURL, Project: fakeappwrite.ProjectID, Session: testbed.SessionOf(user),
 		HTTP: &http.Client{Transport: transport}})
 	if err != nil {
 		s.t.Fatal(err)
@@ -82,28 +57,6 @@ func (s *shop) client(user string) *Client {
 
 // order is a payment of 10 shillings.
 func order(phone string) Payment { return Payment{Phone: phone, Amount: 10, Reference: "ORDER-1"} }
-
-// later lets so much time pass for Safaricom and its phones.
-func (s *shop) later(d time.Duration) { s.safaricom.Advance(d) }
-
-// prompt is the last one on a phone. It must be the only one.
-func (s *shop) prompt(phone string) string {
-	s.t.Helper()
-	prompts := s.safaricom.Prompts(phone)
-	if len(prompts) != 1 {
-		s.t.Fatalf("%d prompts on %s, want 1", len(prompts), phone)
-	}
-	return prompts[0].CheckoutRequestID
-}
-
-// pay has a phone pay, and the callback posted.
-func (s *shop) pay(phone string) {
-	s.t.Helper()
-	if err := s.safaricom.Pay(s.prompt(phone), "1234"); err != nil {
-		s.t.Fatal(err)
-	}
-	s.later(2 * time.Second)
-}
 
 // count is how often an operation was called.
 func (s *shop) count(operation string) (n int) {
@@ -123,16 +76,6 @@ func (s *shop) reads() (n int) {
 		}
 	}
 	return n
-}
-
-// until waits for something that another goroutine is about to do.
-func until(t testing.TB, what string, happened func() bool) {
-	t.Helper()
-	for end := time.Now().Add(testbed.Limit); !happened(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not happen: %s", what)
-		}
-	}
 }
 
 // write stores a document as the function does, for tests without it.
@@ -338,9 +281,9 @@ func (c *stoppedClock) waitsFor(d time.Duration) bool {
 	return false
 }
 
-// advanceTo waits until somebody waits for that long, and lets it pass.
+// pass waits until somebody waits for that long, and lets it pass.
 func (s *shop) pass(d time.Duration) {
 	s.t.Helper()
-	until(s.t, fmt.Sprintf("somebody waits for %s", d), func() bool { return s.clock.waitsFor(d) })
+	testbed.Until(s.t, fmt.Sprintf("somebody waits for %s", d), func() bool { return s.clock.waitsFor(d) })
 	s.clock.advance(d)
 }

@@ -15,6 +15,7 @@ import (
 
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/fakesafaricom"
+	"openruntimes/handler/internal/testbed"
 	"openruntimes/handler/parse"
 )
 
@@ -41,14 +42,14 @@ func TestStates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShop(t)
-			s.safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: tt.answer})
+			s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: tt.answer})
 			r := s.startPay(s.client("amina"), order(phoneA))
 			if first := r.until(Initiating); first.ID == "" || first.Kind != parse.Payment {
 				t.Errorf("the first state is %+v, want one with the id", first)
 			}
 			r.live()
-			until(t, "a prompt, or its refusal", func() bool { return len(s.safaricom.Calls(fakesafaricom.Push)) == 1 })
-			s.later(time.Minute)
+			testbed.Until(t, "a prompt, or its refusal", func() bool { return len(s.Safaricom.Calls(fakesafaricom.Push)) == 1 })
+			s.Safaricom.Advance(time.Minute)
 			got := r.until(tt.want)
 			r.end()
 			if got.Reference != "ORDER-1" || got.Requested != 10 || got.StartedAt.IsZero() || got.SettledAt.IsZero() || got.CheckoutRequestID == "" {
@@ -88,9 +89,9 @@ func TestRefused(t *testing.T) {
 	}{
 		{"a wrong field", func(*shop) {}, order("12"), InvalidArgument, false, "The payment was not started. Please check number and amount."},
 		{"not verified", func(s *shop) { s.Appwrite.AddUser(fakeappwrite.User{ID: "amina"}) }, order(phoneA), Forbidden, false, "The payment was not started. Your account may not do this."},
-		{"a locked phone", func(s *shop) { s.safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true}) }, order(phoneA), Rejected, true, "The payment was not started. M-PESA refused the request."},
+		{"a locked phone", func(s *shop) { s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true}) }, order(phoneA), Rejected, true, "The payment was not started. M-PESA refused the request."},
 		{"not configured", func(s *shop) { s.Set("DARAJA_PASSKEY", "") }, order(phoneA), NotConfigured, false, "The payment was not started. Please try again later."},
-		{"Safaricom away", func(s *shop) { s.safaricom.Always(fakesafaricom.OAuth, fakesafaricom.HTML(503)) }, order(phoneA), Unavailable, true, "The payment was not started. Please try again later."},
+		{"Safaricom away", func(s *shop) { s.Safaricom.Always(fakesafaricom.OAuth, fakesafaricom.HTML(503)) }, order(phoneA), Unavailable, true, "The payment was not started. Please try again later."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShop(t)
@@ -108,7 +109,7 @@ func TestRefused(t *testing.T) {
 			if got.Message(English) != tt.said || !got.AskAgain() {
 				t.Errorf("it says %q, ask again %t; want %q", got.Message(English), got.AskAgain(), tt.said)
 			}
-			if n := len(s.safaricom.Prompts("")); n != 0 {
+			if n := len(s.Safaricom.Prompts("")); n != 0 {
 				t.Errorf("%d prompts were shown", n)
 			}
 		})
@@ -136,12 +137,12 @@ func TestLostReply(t *testing.T) {
 			s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Reply: fakeappwrite.HTML(502)}) // so that only asking tells
 			r := s.startPay(s.client("amina"), order(phoneA))
 			r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
-			until(t, "a fourth ask", func() bool {
+			testbed.Until(t, "a fourth ask", func() bool {
 				s.clock.advance(100 * time.Millisecond)
 				return s.count("execute") == 4
 			})
-			until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
-			s.pay(longA) // of one prompt
+			testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+			s.Pay(longA) // of one prompt
 			s.clock.advance(30 * time.Second)
 			if got := r.until(Success); got.Receipt == "" {
 				t.Errorf("the state is %+v, want a receipt", got)
@@ -207,13 +208,13 @@ func TestLaterRefusals(t *testing.T) {
 			t.Errorf("%s %v, want it pending, and not_configured", got.Name, got.Err)
 		}
 		s.Set("DARAJA_PASSKEY", "passkey")
-		s.pay(longA)
+		s.Pay(longA)
 		r.until(Success)
 	})
 	t.Run("claimed", func(t *testing.T) {
 		s := newShop(t)
 		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.Hangup()}) // it never came
-		s.safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
+		s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
 		r := s.startPay(s.client("amina"), order(phoneA))
 		r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
 		s.clock.advance(2 * time.Second)
@@ -243,7 +244,7 @@ func TestLaterRefusals(t *testing.T) {
 			t.Errorf("%s %s %v, want %s pending", got.Name, got.ID, got.Err, id)
 		}
 		s.Set("DARAJA_PASSKEY", "passkey")
-		s.pay(longA)
+		s.Pay(longA)
 		r.until(Success)
 	})
 }
@@ -270,13 +271,13 @@ func TestInTheWay(t *testing.T) {
 		c := s.client("amina")
 		a := s.startPay(c, order(phoneA))
 		id := a.live().ID
-		until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
+		testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
 		b := s.startPay(c, Payment{Phone: phoneA, Amount: 20, Reference: "ORDER-2"})
 		got := b.wait("the other one", func(s State) bool { return s.Instead && s.Requested != 0 })
 		if got.ID != id || got.Name != Pending || got.Requested != 10 || got.Reference != "ORDER-1" {
 			t.Errorf("the stream goes on with %+v, want that of %s", got, id)
 		}
-		s.pay(longA)
+		s.Pay(longA)
 		if got := b.until(Success); !got.Instead || got.ID != id || got.MayPayAgain {
 			t.Errorf("it ends with %+v", got)
 		}
@@ -285,30 +286,30 @@ func TestInTheWay(t *testing.T) {
 	t.Run("not known", func(t *testing.T) {
 		s := newShop(t)
 		c := s.client("amina")
-		s.safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Unreachable})
+		s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Unreachable})
 		a := s.startPay(c, order(phoneA))
 		a.live()
-		until(t, "the push", func() bool { return len(s.safaricom.Calls(fakesafaricom.Push)) == 1 })
-		s.later(time.Minute)
+		testbed.Until(t, "the push", func() bool { return len(s.Safaricom.Calls(fakesafaricom.Push)) == 1 })
+		s.Safaricom.Advance(time.Minute)
 		if got := a.until(Timeout); got.MayPayAgain {
 			t.Error("the first one may be paid again")
 		}
-		s.safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Asks})
+		s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Asks})
 		b := s.startPay(c, order(phoneA))
 		got := b.until(Timeout)
 		b.end()
 		if !got.MayPayAgain || !got.Instead || got.ID != a.seen[0].ID {
 			t.Errorf("it ends with %+v, want that it may be paid again", got)
 		}
-		if n := len(s.safaricom.Prompts(longA)); n != 0 {
+		if n := len(s.Safaricom.Prompts(longA)); n != 0 {
 			t.Errorf("%d prompts, want none unless the person says so", n)
 		}
 		again := order(phoneA)
 		again.Again = true
 		d := s.startPay(c, again)
 		d.live()
-		until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
-		s.pay(longA)
+		testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+		s.Pay(longA)
 		d.until(Success)
 	})
 	t.Run("open for too long", func(t *testing.T) {
@@ -325,10 +326,10 @@ func TestInTheWay(t *testing.T) {
 	})
 	t.Run("another user's", func(t *testing.T) {
 		s := newShop(t)
-		s.signUp("juma")
+		s.SignUp("juma")
 		a := s.startPay(s.client("juma"), order(phoneA))
 		a.live()
-		until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
+		testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
 		got := s.startPay(s.client("amina"), order(phoneA)).until(Error)
 		var refusal *Refusal
 		if !errors.As(got.Err, &refusal) || refusal.Type != Busy || refusal.ID != "" || refusal.RetryAfter <= 0 {
@@ -354,7 +355,7 @@ func TestSchedule(t *testing.T) {
 		switch second {
 		case 5, 10, 20, 30, 45:
 			reads++
-			until(t, fmt.Sprintf("a read after %d s", second), func() bool { return s.reads() >= reads })
+			testbed.Until(t, fmt.Sprintf("a read after %d s", second), func() bool { return s.reads() >= reads })
 		case 60, 75, 90, 105:
 			r.wait(fmt.Sprintf("the outcome of the check after %d s", second), isTrouble(500+checks))
 			checks++
@@ -390,19 +391,19 @@ func TestLastLook(t *testing.T) {
 // TestCheckFindsIt: the callback never comes; the function asks Safaricom.
 func TestCheckFindsIt(t *testing.T) {
 	s := newShop(t)
-	s.safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Cancels})
-	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackLost())
+	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Cancels})
+	s.Safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackLost())
 	ago := time.Now().Add(-30 * time.Second) // nobody is asked about a document that was changed just now
 	s.Appwrite.Now = func() time.Time { return ago }
 	r := s.startPay(s.client("amina"), order(phoneA))
 	r.live()
-	until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
-	until(t, "the push's reply", func() bool {
+	testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+	testbed.Until(t, "the push's reply", func() bool {
 		d := s.Stored()
 		return len(d) == 1 && d[0].Data["checkoutRequestId"] != ""
 	})
 	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Forget: true}) // what is said then is in the reply
-	s.later(40 * time.Second)
+	s.Safaricom.Advance(40 * time.Second)
 	s.clock.advance(60 * time.Second)
 	r.until(Cancelled)
 	r.end()
@@ -411,12 +412,12 @@ func TestCheckFindsIt(t *testing.T) {
 // TestEventBeforeReply: the phone was quicker than Safaricom's own answer.
 func TestEventBeforeReply(t *testing.T) {
 	s := newShop(t)
-	s.safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Pays})
-	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackBeforeAck())
+	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.Pays})
+	s.Safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackBeforeAck())
 	r := s.startPay(s.client("amina"), order(phoneA))
 	r.live()
-	until(t, "the push", func() bool { return len(s.safaricom.Calls(fakesafaricom.Push)) == 1 })
-	s.later(20 * time.Second)
+	testbed.Until(t, "the push", func() bool { return len(s.Safaricom.Calls(fakesafaricom.Push)) == 1 })
+	s.Safaricom.Advance(20 * time.Second)
 	if got := r.until(Success); got.Receipt == "" {
 		t.Errorf("%+v, want a receipt", got)
 	}
@@ -428,7 +429,7 @@ func TestKilled(t *testing.T) {
 	s := newShop(t)
 	r := s.startPay(s.client("amina"), order(phoneA))
 	id := r.live().ID
-	until(t, "a prompt", func() bool { return len(s.safaricom.Prompts(longA)) == 1 })
+	testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
 	r.stop()
 	<-r.ended
 
@@ -445,9 +446,9 @@ func TestKilled(t *testing.T) {
 		t.Errorf("the first state is %s, want idle", first.Name)
 	}
 	again.live()
-	s.pay(longA)
+	s.Pay(longA)
 	again.until(Success)
-	if n := len(s.safaricom.Prompts("")); n != 1 {
+	if n := len(s.Safaricom.Prompts("")); n != 1 {
 		t.Errorf("%d prompts, want 1", n)
 	}
 	if open, err := c.Pending(context.Background()); err != nil || len(open) != 0 {
@@ -479,20 +480,20 @@ func TestSideBySide(t *testing.T) {
 	a, b := s.startPay(c, order(phoneA)), s.startPay(c, order(phoneB))
 	a.live()
 	b.live()
-	until(t, "both prompts", func() bool { return len(s.safaricom.Prompts("")) == 2 })
+	testbed.Until(t, "both prompts", func() bool { return len(s.Safaricom.Prompts("")) == 2 })
 	if n := s.Appwrite.Sockets(); n != 1 {
 		t.Errorf("%d sockets, want one for both", n)
 	}
-	if err := s.safaricom.Cancel(s.prompt(longA)); err != nil {
+	if err := s.Safaricom.Cancel(s.Prompt(longA)); err != nil {
 		t.Fatal(err)
 	}
-	s.later(2 * time.Second)
+	s.Safaricom.Advance(2 * time.Second)
 	a.until(Cancelled)
 	a.end()
-	s.pay(longB)
+	s.Pay(longB)
 	b.until(Success)
 	b.end()
-	until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
+	testbed.Until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
 }
 
 // TestSlowReader: nobody waits for a reader that does not read, and it misses nothing that
@@ -527,7 +528,7 @@ func TestSlowReader(t *testing.T) {
 	s.write(http.MethodPatch, someID, map[string]any{"status": "TIMEOUT"}) // nothing does; it must not count
 	quick.until(Success)
 	s.Appwrite.DropSockets() // after the event, before its reader has it
-	until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
+	testbed.Until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
 	close(goOn)
 	<-ended
 	if last := got[len(got)-1]; last.Name != Success || last.Receipt == "" {
@@ -553,7 +554,7 @@ func TestContext(t *testing.T) {
 	for state := range s.client("amina").Pay(ctx, order(phoneB)) {
 		t.Errorf("%s was said of a stream that ended before it began", state.Name)
 	}
-	if n := len(s.safaricom.Prompts(longB)); n != 0 {
+	if n := len(s.Safaricom.Prompts(longB)); n != 0 {
 		t.Errorf("%d prompts, want none", n)
 	}
 }
@@ -566,7 +567,7 @@ func TestWake(t *testing.T) {
 	c := s.client("amina")
 	r := s.startResume(c, someID)
 	r.until(Pending)
-	until(t, "the wait for another try", func() bool { return s.clock.waitsFor(time.Second) })
+	testbed.Until(t, "the wait for another try", func() bool { return s.clock.waitsFor(time.Second) })
 	s.paid()
 	s.Appwrite.Heal()
 	c.Wake()
@@ -581,7 +582,7 @@ func TestThousand(t *testing.T) {
 	for range 3 { // what stays from a first time is no leak
 		r := s.startPay(c, order(phoneB))
 		r.live()
-		until(t, "a prompt", func() bool { return s.safaricom.Prompts(longB) != nil })
+		testbed.Until(t, "a prompt", func() bool { return s.Safaricom.Prompts(longB) != nil })
 		r.stop()
 		<-r.ended
 		break
@@ -590,7 +591,7 @@ func TestThousand(t *testing.T) {
 		c.http.CloseIdleConnections()
 		return runtime.NumGoroutine()
 	}
-	until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
+	testbed.Until(t, "no socket", func() bool { return s.Appwrite.Sockets() == 0 })
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -625,7 +626,7 @@ func TestThousand(t *testing.T) {
 	for range ids {
 		<-live
 	}
-	until(t, "all reads", func() bool { return s.reads() >= streams })
+	testbed.Until(t, "all reads", func() bool { return s.reads() >= streams })
 	if n := s.Appwrite.Sockets(); n != 1 {
 		t.Errorf("%d sockets, want 1", n)
 	}
@@ -640,7 +641,7 @@ func TestThousand(t *testing.T) {
 			t.Fatalf("stream %d ended with %s of %s", i, state.Name, state.ID)
 		}
 	}
-	until(t, "all goroutines gone", func() bool { return idle() <= before })
+	testbed.Until(t, "all goroutines gone", func() bool { return idle() <= before })
 	s.Appwrite.Reset()
 	t.Logf("afterwards: %d goroutines, %.1f MiB of heap, the fake's 1,000 documents included", idle(), float64(heap())/(1<<20))
 }
