@@ -100,13 +100,16 @@ func (s *shop) write(method, id string, data map[string]any) {
 	}
 }
 
+// start stores a payment that waits.
+func (s *shop) start(id string) {
+	s.write(http.MethodPost, id, map[string]any{"checkoutRequestId": "ws_CO_1", "status": "PENDING",
+		"settledAt": "2026-11-23T11:07:48Z", "userId": "amina", "reference": "ORDER-1", "requestedAmount": 10, "requestKey": "x"})
+}
+
 const someID = "000000000000000000a1"
 
 // pending stores a payment that waits, and paid has it paid.
-func (s *shop) pending() {
-	s.write(http.MethodPost, someID, map[string]any{"checkoutRequestId": "ws_CO_1", "status": "PENDING", "settledAt": "2026-11-23T11:07:48Z",
-		"userId": "amina", "reference": "ORDER-1", "requestedAmount": 10, "requestKey": "x"})
-}
+func (s *shop) pending() { s.start(someID) }
 
 func (s *shop) paid() { s.write(http.MethodPatch, someID, paidData()) }
 
