@@ -31,6 +31,8 @@ type stream struct {
 	told  State // what the reader saw last
 	feed  *feed
 
+	offline error // why Realtime will not be there
+
 	ctx     context.Context
 	calls   sync.WaitGroup
 	results chan func()
@@ -304,7 +306,8 @@ func (s *stream) hear() {
 	news := s.c.realtime.take(s.feed)
 	s.state.Live = news.live
 	if news.refused != nil {
-		s.trouble(news.refused)
+		s.offline = news.refused
+		s.trouble(nil)
 	}
 	if news.document != nil {
 		s.apply(*news.document)
@@ -323,8 +326,12 @@ func (s *stream) apply(d document) {
 	s.state.apply(d)
 }
 
-// trouble remembers what goes wrong, or that nothing does. The same once more is no news.
+// trouble remembers what goes wrong, or that nothing does but what Realtime said for good.
+// The same once more is no news.
 func (s *stream) trouble(err error) {
+	if err == nil {
+		err = s.offline
+	}
 	if err == nil || s.state.Err == nil || s.state.Err.Error() != err.Error() {
 		s.state.Err = err
 	}

@@ -160,18 +160,19 @@ func TestAsksAgain(t *testing.T) {
 		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.HTML(code)})
 	}
 	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Reply: fakeappwrite.HTML(505)})
+	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008}) // for good, so that nobody else waits
 	r := s.startPay(s.client("amina"), order(phoneA))
 	r.wait("the first one told", isTrouble(500))
-	for i, wait := range []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second} {
-		s.clock.advance(wait - time.Millisecond)
-		if n := s.count("execute"); n != i+1 {
-			t.Errorf("%d asks before %s, want %d", n, wait, i+1)
-		}
-		s.clock.advance(time.Millisecond)
-		r.wait("the next one told", isTrouble(502+i))
-	}
-	s.clock.advance(42 * time.Second) // no check yet
-	r.none()
+	s.pass(2 * time.Second)
+	r.wait("the second one told", isTrouble(502))
+	s.pass(3 * time.Second) // the first read
+	s.pass(2 * time.Second)
+	r.wait("the third one told", isTrouble(503))
+	s.pass(3 * time.Second) // the second read
+	s.pass(7 * time.Second)
+	r.wait("the fourth one told", isTrouble(504))
+	s.pass(3 * time.Second) // the third read, and no more asks
+	testbed.Until(t, "the reads", func() bool { return s.reads() == 4 })
 	if n := s.count("execute"); n != 4 {
 		t.Errorf("%d asks, want 4", n)
 	}
@@ -342,33 +343,28 @@ func TestInTheWay(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	s := newShop(t)
 	s.pending()
-	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Reply: fakeappwrite.HTML(502)})
-	for i := range 4 { // each is told, so that the test sees when it has come
+	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008}) // for good, so that nobody else waits
+	for i := range 4 {                                          // each is told, so that the test sees when it has come
 		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.HTML(500 + i)})
 	}
 	r := s.startResume(s.client("amina"), someID)
-	r.until(Pending)
+	r.wait("Realtime's refusal", func(s State) bool { return s.Name == Pending && s.Err != nil })
 	reads, checks := 1, 0
-	for second := 1; second < 120; second++ {
-		s.clock.advance(time.Second)
-		switch second {
-		case 5, 10, 20, 30, 45:
-			reads++
-			testbed.Until(t, fmt.Sprintf("a read after %d s", second), func() bool { return s.reads() >= reads })
-		case 60, 75, 90, 105:
-			r.wait(fmt.Sprintf("the outcome of the check after %d s", second), isTrouble(500+checks))
-			checks++
-		}
-		if s.reads() != reads || s.count("execute") != checks {
-			t.Fatalf("after %d s there were %d reads and %d checks, want %d and %d", second, s.reads(), s.count("execute"), reads, checks)
-		}
+	for _, wait := range []time.Duration{5, 5, 10, 10, 15} { // to 5, 10, 20, 30 and 45 s
+		s.pass(wait * time.Second)
+		reads++
+		testbed.Until(t, "a read", func() bool { return s.reads() >= reads })
 	}
-	r.none()
-	s.clock.advance(time.Second)
+	for range 4 { // to 60, 75, 90 and 105 s
+		s.pass(15 * time.Second)
+		r.wait("the outcome of a check", isTrouble(500+checks))
+		checks++
+	}
+	s.pass(15 * time.Second)
 	got := r.until(Timeout)
 	r.end()
-	if s.reads() != 7 {
-		t.Errorf("%d reads, want a last one", s.reads())
+	if s.reads() != reads+1 || s.count("execute") != checks {
+		t.Errorf("%d reads and %d checks, want %d and a last one, and %d", s.reads(), s.count("execute"), reads, checks)
 	}
 	if said := got.Message(English) + got.Message(Swahili); strings.Contains(said, "not completed") || strings.Contains(said, "hayakukamilika") {
 		t.Errorf("it says %q: nothing is known", said)
