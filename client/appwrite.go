@@ -54,7 +54,7 @@ func (c *Client) call(ctx context.Context, method, path string, body any) ([]byt
 	defer response.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
 	if err != nil {
-		return nil, nil, fmt.Errorf("Appwrite's reply: %w", err)
+		return nil, nil, fmt.Errorf("the reply of Appwrite: %w", err)
 	}
 	if response.StatusCode/100 != 2 {
 		failed := &AppwriteError{}
@@ -95,7 +95,7 @@ func (c *Client) get(ctx context.Context, kind parse.Kind, id string) (document,
 	}
 	d, ok := readDocument(reply)
 	if !ok {
-		return document{}, errors.New("Appwrite's reply is no document")
+		return document{}, errors.New("the reply of Appwrite is no document")
 	}
 	return d, nil
 }
@@ -123,7 +123,7 @@ func (c *Client) list(ctx context.Context, kind parse.Kind) ([]document, error) 
 	}
 	var page struct{ Documents []json.RawMessage }
 	if err := json.Unmarshal(reply, &page); err != nil {
-		return nil, fmt.Errorf("Appwrite's list of documents: %w", err)
+		return nil, fmt.Errorf("the list of documents: %w", err)
 	}
 	var all []document
 	for _, text := range page.Documents {
@@ -156,7 +156,7 @@ func SignIn(ctx context.Context, c Config, email, password string) (session stri
 			return url.PathUnescape(cookie.Value)
 		}
 	}
-	return "", errors.New("Appwrite's reply has no session")
+	return "", errors.New("the reply of Appwrite has no session")
 }
 
 // SignedIn returns nil if the session is one. Asking for a payment without would only

@@ -61,7 +61,8 @@ type realtime struct {
 	byKey   map[string]map[*feed]bool
 	live    bool
 	refused error         // why it is not tried again
-	stop    func()        // ends the connection, and returns when it has
+	cancel  func()        // ends the connection
+	ended   chan struct{} // closed when it has, or when Realtime has refused it for good
 	nudged  chan struct{} // ends the wait for the next try
 }
 
@@ -111,7 +112,7 @@ func (r *realtime) join(collection, id string) *feed {
 func (r *realtime) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	r.stop = func() { cancel(); <-ended }
+	r.cancel, r.ended = cancel, ended
 	r.live, r.refused = false, nil
 	go func() {
 		defer close(ended)
@@ -129,12 +130,12 @@ func (r *realtime) leave(f *feed) {
 	if len(r.byKey[f.key]) == 0 {
 		delete(r.byKey, f.key)
 	}
-	stop := func() {}
-	if len(r.feeds) == 0 {
-		stop = r.stop
-	}
+	last := len(r.feeds) == 0
 	r.mu.Unlock()
-	stop()
+	if last {
+		r.cancel()
+		<-r.ended
+	}
 }
 
 // take returns what a feed has heard since the last time.

@@ -153,7 +153,7 @@ func TestNeverAgain(t *testing.T) {
 			if refused.Code != tt.code || got.Live || got.Final() {
 				t.Errorf("%+v, want %d and no end", got, tt.code)
 			}
-			s.clock.advance(59 * time.Second)
+			<-c.realtime.ended // and nobody tries again
 			if n := s.count("realtime"); n != 1 {
 				t.Errorf("%d connections were tried, want 1", n)
 			}
@@ -161,8 +161,7 @@ func TestNeverAgain(t *testing.T) {
 				return // who may not read it either
 			}
 			s.paid()
-			s.clock.advance(time.Second)
-			c.Wake()
+			s.clock.advance(5 * time.Second)
 			r.until(Success)
 		})
 	}

@@ -190,16 +190,6 @@ func (r *reader) live() State {
 	return r.wait("live", func(s State) bool { return s.Live && s.Name == Pending })
 }
 
-// none checks that nothing but the named has been said, and that the stream goes on.
-func (r *reader) none() {
-	r.t.Helper()
-	select {
-	case state, more := <-r.states:
-		r.t.Errorf("%s %v came, more %t; want nothing", state.Name, state.Err, more)
-	default:
-	}
-}
-
 // end waits for the end of the stream, which must come with the state that was read last.
 func (r *reader) end() {
 	r.t.Helper()
