@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"openruntimes/handler/parse"
 )
@@ -75,8 +76,8 @@ func New(c Config) (*Client, error) {
 	return made, nil
 }
 
-// connections is how many a client of its own keeps to Appwrite, where each waits for at
-// most one reply.
+// connections is how many an HTTP client of ours has to Appwrite at most. The calls of more
+// streams wait for each other.
 const connections = 64
 
 // withoutRedirects is a copy of h, or a client of its own, that goes nowhere else with a
@@ -147,11 +148,10 @@ func (c *Client) ask(ctx context.Context, kind parse.Kind, request func(id strin
 	if err != nil {
 		panic(err) // strings, a number and a bool
 	}
-	asked := false
+	var asked atomic.Bool
 	return func(yield func(State) bool) {
 		s := c.newStream(State{Name: Initiating, Kind: kind, ID: id})
-		s.body, s.asking, s.first = string(body), true, !asked
-		asked = true
+		s.body, s.asking, s.first = string(body), true, !asked.Swap(true)
 		s.run(ctx, yield)
 	}
 }

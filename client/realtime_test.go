@@ -266,6 +266,31 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// FuzzMessage: whatever comes, only an error of policy or of who asks ends the connection
+// for good, and a document is told to nobody but those who are about it.
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte(`{"type":"event","data":{"events":["x.update"],"payload":{"$id":"other","$collectionId":"payments","status":"SUCCESS","amount":7}}}`))
+	f.Add([]byte(`{"type":"error","data":{"code":1008}}`))
+	f.Add([]byte(`{"type":"connected","data":{"user":null}}`))
+	f.Add([]byte(`{"error":{"type":"busy","retryAfter":7}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := newRealtime(&Client{})
+		mine := &feed{key: "payments/" + someID, changed: make(chan struct{}, 1)}
+		r.byKey[mine.key] = map[*feed]bool{mine: true}
+		_, err := r.message(text)
+		var refused *RealtimeError
+		if err != nil && (!errors.As(err, &refused) || !neverAgain(refused.Code)) {
+			t.Errorf("refused by %v", err)
+		}
+		if d := mine.news.document; d != nil && (d.id != someID || d.collection != "payments") {
+			t.Errorf("told of %+v", d)
+		}
+		if told, err := readReply(text); err == nil && told.refusal == nil && told.status == "" {
+			t.Errorf("a reply that says nothing: %+v", told)
+		}
+	})
+}
+
 // TestCookies: a session in the cookies of an HTTP client is one too, for calls and for
 // Realtime.
 func TestCookies(t *testing.T) {

@@ -633,5 +633,8 @@ func TestThousand(t *testing.T) {
 	}
 	testbed.Until(t, "all goroutines gone", func() bool { return idle() <= before })
 	s.Appwrite.Reset()
+	if after := heap(); after > heapBefore+6<<20 { // the fake has 1,000 documents more
+		t.Errorf("%d bytes of heap, and %d before", after, heapBefore)
+	}
 	t.Logf("afterwards: %d goroutines, %.1f MiB of heap, the fake's 1,000 documents included", idle(), float64(heap())/(1<<20))
 }

@@ -1,6 +1,6 @@
 // Package fakeappwrite takes the place of Appwrite's server on one machine:
-// documents and who may read them, queued executions, keys and sessions, with
-// faults on request and a record of every call. Package fakeconsole adds the API
+// documents and who may read them, Realtime, queued executions, keys and sessions,
+// with faults on request and a record of every call. Package fakeconsole adds the API
 // that a project is set up with.
 //
 // It is meant to be as strict as the real server. Where Appwrite's versions
@@ -115,7 +115,7 @@ type Call struct {
 	Header    http.Header
 }
 
-// Event is what Realtime would have published.
+// Event is what Realtime published, whether anybody listened or not.
 type Event struct {
 	Collection string
 	ID         string
