@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
+	"strings"
 	"testing"
 	"time"
 
@@ -237,6 +238,10 @@ func TestDeleted(t *testing.T) {
 	r.message([]byte(event("delete")))
 	if f.news.document != nil {
 		t.Error("the deletion was delivered")
+	}
+	r.message([]byte(strings.Replace(event("update"), `"payments"`, `"disbursements"`, 1)))
+	if f.news.document != nil {
+		t.Error("a payout of the same id was delivered")
 	}
 	r.message([]byte(event("update")))
 	if f.news.document == nil {

@@ -96,10 +96,10 @@ func nameOf(status parse.Status) (name Name, rank int) {
 	return "", 0
 }
 
-// apply makes s say what its document says.
+// apply makes s say what its document says, unless nobody knows what that means.
 func (s *State) apply(d document) {
 	name, rank := nameOf(d.status)
-	if d.id != s.ID || rank == 0 {
+	if rank == 0 {
 		return
 	}
 	s.Name = name

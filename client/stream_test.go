@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -554,19 +555,59 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// TestWake: back in the foreground, all is read at once.
+// TestWake: back in the foreground, all is read at once, and Realtime connected.
 func TestWake(t *testing.T) {
+	t.Run("reads", func(t *testing.T) {
+		s := newShop(t)
+		s.pending()
+		s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
+		c := s.client("amina")
+		r := s.startResume(c, someID)
+		r.until(Pending)
+		s.paid()
+		c.Wake()
+		r.until(Success)
+	})
+	t.Run("connects", func(t *testing.T) {
+		s := newShop(t)
+		s.pending()
+		s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Times: 1, Reply: fakeappwrite.HTML(502)})
+		c := s.client("amina")
+		r := s.startResume(c, someID)
+		testbed.Until(t, "the wait for another try", func() bool { return s.clock.waitsFor(time.Second) })
+		c.Wake()
+		r.live()
+	})
+}
+
+// TestNothingIsLeft: when the loop has ended no call of the stream is under way.
+func TestNothingIsLeft(t *testing.T) {
 	s := newShop(t)
-	s.pending()
-	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "realtime", Reply: fakeappwrite.HTML(502)})
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "get", Reply: fakeappwrite.Hang()})
 	c := s.client("amina")
-	r := s.startResume(c, someID)
-	r.until(Pending)
-	testbed.Until(t, "the wait for another try", func() bool { return s.clock.waitsFor(time.Second) })
-	s.paid()
-	s.Appwrite.Heal()
-	c.Wake()
-	r.until(Success)
+	calls := &counting{RoundTripper: c.http.Transport}
+	c.http.Transport = calls
+	for range 20 {
+		r := s.startResume(c, someID)
+		testbed.Until(t, "a call", func() bool { return calls.underWay.Load() > 0 })
+		r.stop()
+		<-r.ended
+		if n := calls.underWay.Load(); n != 0 {
+			t.Fatalf("%d calls are under way", n)
+		}
+	}
+}
+
+// counting counts the calls that are under way.
+type counting struct {
+	http.RoundTripper
+	underWay atomic.Int64
+}
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.underWay.Add(1)
+	defer c.underWay.Add(-1)
+	return c.RoundTripper.RoundTrip(r)
 }
 
 // TestThousand: so many streams at once share one connection, and leave nothing behind.
