@@ -27,7 +27,7 @@ func (s State) Message(in Language) string {
 func (s State) words() (english, swahili string) {
 	switch s.Name {
 	case Idle:
-		return "No payment is known yet.", "Hakuna malipo yanayojulikana bado."
+		return "No payment is known yet.", "Bado hakuna malipo yanayojulikana."
 	case Initiating:
 		return "One moment, please.", "Tafadhali subiri kidogo."
 	case Error:
@@ -44,7 +44,7 @@ func (s State) words() (english, swahili string) {
 func (s State) refused() (english, swahili string) {
 	english, swahili = "The payment was not started. ", "Malipo hayakuanzishwa. "
 	if s.Kind == parse.Disbursement {
-		english, swahili = "The payout was not started. ", "Malipo hayakutumwa. "
+		english, swahili = "The payout was not started. ", "Pesa hazikutumwa. "
 	}
 	var refusal *Refusal
 	if !errors.As(s.Err, &refusal) {
