@@ -31,7 +31,8 @@ type Function struct {
 	routes    []route
 	clock     clock
 	transport *http.Transport
-	pushes    *daraja.Client // holds the token
+	pushes    *daraja.Client // holds its token
+	payouts   *daraja.Client // likewise, usually of another app at Safaricom
 
 	version struct {
 		sync.Mutex
@@ -43,12 +44,17 @@ type Function struct {
 // is said by [Function.Problems], by GET /health, and by each request that needs it.
 func New(getenv func(string) string) *Function {
 	f := &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
-	f.pushes = f.config.safaricom(func() time.Time { return f.clock.now() })
+	now := func() time.Time { return f.clock.now() }
+	f.pushes = f.config.safaricom(daraja.Credentials{
+		ConsumerKey: f.config.consumerKey, ConsumerSecret: f.config.consumerSecret,
+		Shortcode: f.config.shortcode, Passkey: f.config.passkey, Till: f.config.till,
+	}, now)
+	f.payouts = f.config.safaricom(f.config.payoutCredentials(), now)
 	return f
 }
 
-// safaricom returns the client for starting payments.
-func (c *config) safaricom(now func() time.Time) *daraja.Client {
+// safaricom returns a client of Safaricom.
+func (c *config) safaricom(credentials daraja.Credentials, now func() time.Time) *daraja.Client {
 	base := daraja.Sandbox
 	if c.environment == "production" {
 		base = daraja.Production
@@ -56,9 +62,7 @@ func (c *config) safaricom(now func() time.Time) *daraja.Client {
 	// What is written to a connection that died unnoticed has an unknown outcome.
 	transport := appwrite.NewTransport()
 	transport.IdleConnTimeout = 5 * time.Second
-	return daraja.New(cmp.Or(c.baseURL, base), daraja.Credentials{
-		ConsumerKey: c.consumerKey, ConsumerSecret: c.consumerSecret, Shortcode: c.shortcode, Passkey: c.passkey, Till: c.till,
-	}, &http.Client{Transport: transport}, now)
+	return daraja.New(cmp.Or(c.baseURL, base), credentials, &http.Client{Transport: transport}, now)
 }
 
 // Problems names every setting that is missing or malformed.
