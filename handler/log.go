@@ -97,7 +97,9 @@ func recognize(body []byte) string {
 		return " looks=gzip"
 	}
 	for _, rt := range routes() {
-		if rt.parse == nil || rt.path == "" { // the bare domain takes what /callback takes
+		// The bare domain takes what /callback takes, and what looks like an answer about
+		// a payout looks like a result.
+		if rt.parse == nil || rt.path == "" || rt.signed {
 			continue
 		}
 		if v, _, _, err := read(&rt, body); err == nil {

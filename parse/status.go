@@ -22,6 +22,9 @@ func B2CStatus(body []byte) (Verdict, error) {
 	}
 	r := b.Result
 	n, word := resultCode(r.ResultCode)
+	if InitiatorRefused(n) {
+		return Verdict{}, fmt.Errorf("ResultCode %d: %w: %w", n, ErrInitiator, ErrNotFinal)
+	}
 	if n != 0 {
 		return Verdict{}, fmt.Errorf("ResultCode %s: %w", spoken(n, word), ErrNotFinal)
 	}

@@ -30,6 +30,9 @@ type unsettledLine struct {
 	Unverified bool `json:"unverified,omitempty"`
 }
 
+// statusRoute is where Transaction Status answers.
+const statusRoute = "b2c/status"
+
 // Origin says what the callback in an UNSETTLED line came with.
 type Origin int
 
@@ -37,6 +40,7 @@ const (
 	Unsigned   Origin = iota
 	Signed            // for the started payment of the line's id
 	Unverified        // its signature may be anybody's
+	Answered          // by Transaction Status, for the started payout of the line's id
 )
 
 // redacted are the attributes without the payee's name, which a nil of the same name
@@ -81,6 +85,8 @@ func (u *unsettledLine) origin() Origin {
 	switch {
 	case u.Unverified:
 		return Unverified
+	case u.Started && u.Route == statusRoute:
+		return Answered
 	case u.Started:
 		return Signed
 	default:
