@@ -79,6 +79,9 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):
 		d.notFinal(err)
+		if d.route.wire == forStatus && d.signedFor() && !errors.Is(err, parse.ErrInitiator) && !errors.Is(err, parse.ErrNoAnswer) {
+			d.giveUp()
+		}
 		return accepted()
 	case err != nil:
 		d.ctx.Error(refused(d.route.name, err.Error(), d.body))
@@ -101,6 +104,21 @@ func (d *delivery) notFinal(err error) {
 	d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
 	if errors.Is(err, parse.ErrInitiator) {
 		d.ctx.Error(d.initiatorRefused())
+	}
+}
+
+// giveUp ends the questions about a payout that is a day old, since Safaricom has answered
+// one and still not said what became of it.
+func (d *delivery) giveUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
+	defer cancel()
+	c := &checking{request: d.request, function: d.function, api: d.api}
+	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
+	switch {
+	case err != nil:
+		d.ctx.Error(d.failed(err)) // the next answer, or the third day, ends them
+	case stored.Unresolved() && !stored.NextCheckAt.IsZero() && d.function.clock.now().Sub(stored.Server.CreatedAt) >= givenUpFrom:
+		c.giveUp(ctx, stored)
 	}
 }
 
@@ -160,6 +178,9 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	d.warn(d.warnings(v, result))
 	for _, line := range d.disagreements(result) {
 		d.ctx.Error(line)
+	}
+	if result.Outcome == settle.NotFinal {
+		d.giveUp()
 	}
 	return d.finish(result.Outcome)
 }

@@ -15,6 +15,7 @@ import (
 
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/daraja"
+	"openruntimes/handler/parse"
 )
 
 // Version is that of the function, as GET /health says it.
@@ -53,6 +54,14 @@ func New(getenv func(string) string) *Function {
 	return f
 }
 
+// client is that at Safaricom for what is of that kind.
+func (f *Function) client(kind parse.Kind) *daraja.Client {
+	if kind == parse.Disbursement {
+		return f.payouts
+	}
+	return f.pushes
+}
+
 // safaricom returns a client of Safaricom.
 func (c *config) safaricom(credentials daraja.Credentials, now func() time.Time) *daraja.Client {
 	base := daraja.Sandbox
@@ -80,7 +89,8 @@ func (f *Function) documents(key string) appwrite.Documents {
 // Serve answers one request.
 func (f *Function) Serve(ctx openruntimes.Context) openruntimes.Response {
 	body := bytes.TrimPrefix(ctx.Req.BodyBinary(), []byte("\uFEFF")) // a byte order mark says nothing
-	rt, prefix := f.find(ctx.Req.Path, ctx.Req.Query)
+	scheduled := len(body) == 0 && ctx.Req.Method == http.MethodPost && ctx.Req.Headers["x-appwrite-trigger"] == "schedule"
+	rt, prefix := f.find(ctx.Req.Path, ctx.Req.Query, scheduled)
 	switch {
 	case rt == nil:
 		return notFound(ctx, body)

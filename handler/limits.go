@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -13,14 +14,12 @@ import (
 // What keeps one user, or one phone, from being asked too often. A request that was
 // refused counts too.
 const (
-	limitWindow    = 10 * time.Minute
-	pushesByUser   = 5
-	pushesToPhone  = 3
-	promptLasts    = 90 * time.Second // how long a phone may still show a prompt
-	unresolvedFor  = 24 * time.Hour   // how long a payment of unknown outcome stands in the way of its like
-	secondLook     = 500 * time.Millisecond
-	firstCheck     = 90 * time.Second // when Safaricom is asked for the first time
-	documentsAPage = 100
+	limitWindow   = 10 * time.Minute
+	pushesByUser  = 5
+	pushesToPhone = 3
+	promptLasts   = 90 * time.Second // how long a phone may still show a prompt
+	unresolvedFor = 24 * time.Hour   // how long a payment of unknown outcome stands in the way of its like
+	secondLook    = 500 * time.Millisecond
 )
 
 // limits counts after the claim was made, and with it, so that requests that come
@@ -74,24 +73,13 @@ const allTime = time.Duration(0)
 
 // list returns what was started and a query selects, if there is one, of the time before
 // the claim, this one included, the newest first and however many they are.
-func (p *starting) list(ctx context.Context, window time.Duration, selecting ...appwrite.Query) (found []settle.Document, err error) {
-	queries := append(selecting, appwrite.NewestFirst(), appwrite.Limit(documentsAPage))
+func (p *starting) list(ctx context.Context, window time.Duration, selecting ...appwrite.Query) ([]settle.Document, error) {
+	queries := append(selecting, appwrite.NewestFirst())
 	if window != allTime {
 		queries = append(queries, appwrite.After("$createdAt", p.claim.Server.CreatedAt.Add(-window)))
 	}
-	queries = slices.Clip(queries)
-	next := queries
-	for {
-		page, err := p.api.List(ctx, p.kind, next...)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, page...)
-		if len(page) < documentsAPage {
-			return slices.DeleteFunc(found, func(d settle.Document) bool { return d.RequestKey == "" }), nil
-		}
-		next = append(queries, appwrite.CursorAfter(page[len(page)-1].DocumentID))
-	}
+	found, err := p.api.ListAll(ctx, p.kind, math.MaxInt, queries...)
+	return slices.DeleteFunc(found, func(d settle.Document) bool { return d.RequestKey == "" }), err
 }
 
 // age is how much older a document is than the claim.

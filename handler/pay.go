@@ -75,8 +75,6 @@ func (w *payRequest) fields() []string {
 	return []string{w.phone, strconv.FormatInt(w.amount, 10), w.remarks, w.occasion, w.commandID}
 }
 
-func (w *payRequest) client(f *Function) *daraja.Client { return f.payouts }
-
 func (w *payRequest) send(ctx context.Context, p *starting) daraja.Answer {
 	c := &p.function.config
 	return p.function.payouts.Pay(ctx, daraja.PayRequest{

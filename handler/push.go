@@ -33,7 +33,7 @@ func readPush(body []byte) (startRequest, *problem) {
 	if failed != nil {
 		return nil, failed
 	}
-	fields.check("id", &w.id, func() bool { return isRequestID(w.id) }, "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen")
+	fields.check("id", &w.id, func() bool { return isRequestID(w.id) }, idRule)
 	fields.checkPhone(&w.phone)
 	fields.check("amount", &w.amount, func() bool { return w.amount >= 1 && w.amount <= 250_000 }, "must be whole shillings, 1 to 250000")
 	fields.check("reference", &w.account, func() bool { return isPlainText(w.account, 1, 12) }, "must be 1 to 12 letters, digits, spaces and hyphens")
@@ -45,13 +45,18 @@ func readPush(body []byte) (startRequest, *problem) {
 
 func (w *pushRequest) reference() string { return w.account }
 
-func (w *pushRequest) allows(*config, *appwrite.Account) *problem { return nil }
+// allows refuses users who have proven no address: anyone can make a thousand accounts,
+// and ring a thousand phones.
+func (w *pushRequest) allows(c *config, account *appwrite.Account) *problem {
+	if !account.EmailVerification && !account.PhoneVerification && c.unverifiedPush != "any" {
+		return verifyFirst()
+	}
+	return nil
+}
 
 func (w *pushRequest) fields() []string {
 	return []string{w.phone, strconv.FormatInt(w.amount, 10), w.account, w.description}
 }
-
-func (w *pushRequest) client(f *Function) *daraja.Client { return f.pushes }
 
 func (w *pushRequest) send(ctx context.Context, p *starting) daraja.Answer {
 	return p.function.pushes.Push(ctx, daraja.PushRequest{
@@ -104,6 +109,8 @@ func (f *fields) problem() *problem {
 	}
 	return &problem{Type: invalidArgument, Message: "some fields are wrong", Fields: f.wrong}
 }
+
+const idRule = "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen"
 
 const hexDigits = "0123456789abcdef"
 

@@ -28,7 +28,6 @@ type startRequest interface {
 
 	// limits says what keeps it from being sent, once it is claimed.
 	limits(context.Context, *starting) *problem
-	client(*Function) *daraja.Client
 	send(context.Context, *starting) daraja.Answer
 }
 
@@ -149,7 +148,7 @@ func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 	now := p.function.clock.now()
 	claim := settle.Claim(p.kind, p.asked.id, settle.Started{
 		UserID: p.account.ID, Reference: p.wants.reference(), RequestedAmount: p.asked.amount,
-		RequestKey: p.requestKeys[0], PhoneKey: p.phoneKeys[0], NextCheckAt: now.Add(firstCheck),
+		RequestKey: p.requestKeys[0], PhoneKey: p.phoneKeys[0], NextCheckAt: nextCheck(now, now),
 	}, now)
 	var err error
 	p.claim, err = p.api.Claim(ctx, &claim)
@@ -160,7 +159,7 @@ func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 	case appwrite.Status(err) == http.StatusBadRequest:
 		return nil, &problem{Type: notConfigured, Message: notReady(p.kind), log: "the collection of " + string(p.kind) + "s lacks an attribute: run scripts/deploy: " + err.Error()}
 	case !errors.Is(err, settle.ErrExists):
-		return nil, p.storeProblem("the "+p.noun()+" could not be noted down, and nothing was sent", err)
+		return nil, p.storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
 	}
 	stored, err := p.api.Get(ctx, p.kind, p.asked.id)
 	switch {
@@ -176,10 +175,12 @@ func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 }
 
 // stands replies with the document as it was last read or written.
-func (p *starting) stands(message string) *startReply {
-	told := &startReply{ID: p.asked.id, Status: p.claim.Status, CustomerMessage: message}
-	name := p.claim.Name()
-	if p.kind == parse.Disbursement {
+func (p *starting) stands(message string) *startReply { return stands(&p.claim, message) }
+
+func stands(d *settle.Document, message string) *startReply {
+	told := &startReply{ID: d.DocumentID, Status: d.Status, CustomerMessage: message}
+	name := d.Name()
+	if d.Kind == parse.Disbursement {
 		told.ConversationID = &name
 	} else {
 		told.CheckoutRequestID = &name
@@ -192,12 +193,12 @@ func (p *starting) stands(message string) *startReply {
 func (p *starting) goAhead(ctx context.Context) *problem {
 	safaricom, cancel := p.function.clock.forSafaricom(ctx, p.start)
 	defer cancel()
-	if answer := p.wants.client(p.function).Token(safaricom); answer.Outcome != daraja.Accepted {
+	if answer := p.function.client(p.kind).Token(safaricom); answer.Outcome != daraja.Accepted {
 		return p.safaricomProblem(answer)
 	}
 	marked, err := p.api.Amend(ctx, &p.claim, settle.GoAhead())
 	if err != nil {
-		return p.storeProblem("the "+p.noun()+" could not be noted down, and nothing was sent", err)
+		return p.storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
 	}
 	p.claim = marked
 	return nil
@@ -262,24 +263,31 @@ func (p *starting) giveUp(failed *problem, code int) (*startReply, *problem) {
 	return nil, failed
 }
 
-// change amends the claim for as long as wanted says so of it, and tries once more if
+// change amends the claim for as long as wanted says so of it.
+func (p *starting) change(changes any, wanted func(*settle.Document) bool) (err error) {
+	p.claim, err = p.function.change(p.api, p.claim, changes, wanted)
+	return err
+}
+
+// change amends a document for as long as wanted says so of it, and tries once more if
 // what failed passes by itself. It has a time of its own: what is noted down here has
 // happened, whether or not time is left to ask.
-func (p *starting) change(changes any, wanted func(*settle.Document) bool) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.function.clock.store)
+func (f *Function) change(api appwrite.Documents, d settle.Document, changes any, wanted func(*settle.Document) bool) (stands settle.Document, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), f.clock.store)
 	defer cancel()
+	stands = d
 	for range 2 {
-		p.claim, err = settle.Change(ctx, p.api, p.claim, changes, wanted)
+		stands, err = settle.Change(ctx, api, stands, changes, wanted)
 		if err == nil || appwrite.Classify(err) != appwrite.Transient || ctx.Err() != nil {
 			break
 		}
 	}
-	return err
+	return stands, err
 }
 
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
 func (p *starting) safaricomProblem(a daraja.Answer) *problem {
-	detail := strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", a.HTTPStatus, a.Code, a.Reason, a.Field, a.Hint))
+	detail := describeDetail(a.Detail)
 	refusal := ""
 	if a.Outcome == daraja.Refused {
 		refusal = a.Reason
@@ -294,14 +302,19 @@ func (p *starting) safaricomProblem(a daraja.Answer) *problem {
 	}
 }
 
+// describeDetail says why Safaricom does not do what it was asked, for the error log.
+func describeDetail(d daraja.Detail) string {
+	return strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", d.HTTPStatus, d.Code, d.Reason, d.Field, d.Hint))
+}
+
 // storeProblem is what an app is told when the database fails before anything was sent.
 func (p *starting) storeProblem(message string, err error) *problem {
 	return &problem{Type: unavailable, Message: message, log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
 }
 
 // noun is what an app is told that it has asked for.
-func (p *starting) noun() string {
-	if p.kind == parse.Disbursement {
+func noun(kind parse.Kind) string {
+	if kind == parse.Disbursement {
 		return "payout"
 	}
 	return "payment"

@@ -33,13 +33,14 @@ import (
 	"time"
 )
 
-// The reasons why a body holds no verdict. ErrInitiator comes with ErrNotFinal.
+// The reasons why a body holds no verdict. The last two come with ErrNotFinal.
 var (
 	ErrSyntax   = errors.New("not JSON")
 	ErrMissing  = errors.New("missing")
 	ErrNotFinal = errors.New("not final")
 
-	ErrInitiator = errors.New("Safaricom refuses the initiator")
+	ErrInitiator = errors.New("Safaricom refuses the initiator") // and so has not answered the question
+	ErrNoAnswer  = errors.New("no answer to the question")
 )
 
 // Kind says which way the money was to go.

@@ -18,9 +18,12 @@ import (
 func B2CStatus(body []byte) (Verdict, error) {
 	var b struct{ Result result }
 	if err := decode(body, &b); err != nil {
-		return Verdict{}, fmt.Errorf("%w: %w", ErrNotFinal, err)
+		return Verdict{}, fmt.Errorf("%w: %w: %w", err, ErrNoAnswer, ErrNotFinal)
 	}
 	r := b.Result
+	if n, cut, ok := r.ResultType.whole(); r.ResultCode.blank() || ok && !cut && n == 1 {
+		return Verdict{}, fmt.Errorf("Result without a code, or to be continued: %w: %w", ErrNoAnswer, ErrNotFinal)
+	}
 	n, word := resultCode(r.ResultCode)
 	if InitiatorRefused(n) {
 		return Verdict{}, fmt.Errorf("ResultCode %d: %w: %w", n, ErrInitiator, ErrNotFinal)
@@ -28,12 +31,12 @@ func B2CStatus(body []byte) (Verdict, error) {
 	if n != 0 {
 		return Verdict{}, fmt.Errorf("ResultCode %s: %w", spoken(n, word), ErrNotFinal)
 	}
-	if n, cut, ok := r.ResultType.whole(); ok && !cut && n == 1 {
-		return Verdict{}, fmt.Errorf("ResultType 1: %w", ErrNotFinal)
-	}
 	ps := r.ResultParameters.ResultParameter
 	v := Verdict{Kind: Disbursement}
-	status, _ := find(ps, "TransactionStatus", text)
+	status, found := find(ps, "TransactionStatus", text)
+	if !found {
+		return Verdict{}, fmt.Errorf("no TransactionStatus: %w: %w", ErrNoAnswer, ErrNotFinal)
+	}
 	v.Status = statusOfWord(status)
 	switch v.Status {
 	case Success:
@@ -89,8 +92,6 @@ func spoken(n int, word string) string {
 	switch {
 	case n != NoCode:
 		return fmt.Sprint(n)
-	case word == "":
-		return "(none)"
 	case len(word) > 30 || strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _-") != "" || digitsIn(word) >= 7:
 		return "?"
 	}
