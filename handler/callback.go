@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,9 +73,12 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 	}()
 	verdict, callback, rest, err := read(d.route, d.body)
 	d.body, d.rest = callback, rest
-	if err != nil && d.signedFor() && d.route.wire == forTimeout {
+	if d.route.wire == forTimeout && d.signedFor() {
 		// What Safaricom posts there was never captured. It says one thing whatever it is.
-		verdict, err = parse.Verdict{Kind: parse.Disbursement, Status: parse.Timeout, Code: parse.NoCode, Reason: "timed out in Safaricom's queue"}, nil
+		if err != nil {
+			verdict, err = parse.Verdict{Kind: parse.Disbursement, Status: parse.Timeout, Code: parse.NoCode}, nil
+		}
+		verdict.Reason = cmp.Or(verdict.Reason, "timed out in Safaricom's queue")
 	}
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/http"
 	"slices"
 	"strconv"
@@ -35,19 +34,24 @@ const (
 // nextCheck returns when to ask next about what was started then. It follows from its age
 // and not from how often it was asked about, so that nothing has to be counted.
 func nextCheck(created, now time.Time) time.Time {
-	const minute, hour, every = time.Minute, time.Hour, 8 * time.Hour
-	for _, age := range [...]time.Duration{90 * time.Second, 5 * minute, 10 * minute, 20 * minute, 50 * minute,
-		2 * hour, 4 * hour, 8 * hour, 16 * hour} {
+	for _, age := range checkAges() {
 		if at := created.Add(age); at.After(now) {
 			return at
 		}
 	}
-	for age := day; age <= givenUpAt; age += every {
-		if at := created.Add(age); at.After(now) {
-			return at
-		}
+	return now.Add(checkEvery) // if giving up fails
+}
+
+const checkEvery = 8 * time.Hour // from the first day on
+
+// checkAges lists when what was started is asked about, counted from its creation.
+func checkAges() []time.Duration {
+	const minute, hour = time.Minute, time.Hour
+	ages := []time.Duration{90 * time.Second, 5 * minute, 10 * minute, 20 * minute, 50 * minute, 2 * hour, 4 * hour, 8 * hour, 16 * hour}
+	for age := day; age <= givenUpAt; age += checkEvery {
+		ages = append(ages, age)
 	}
-	return now.Add(every) // if giving up fails
+	return ages
 }
 
 // progress says what came of a look at one document, in the log's words.
@@ -216,7 +220,13 @@ func (c *checking) askAboutPayout(ctx context.Context, d settle.Document, age ti
 // and by Safaricom's in turn, since nothing tells which of them Transaction Status knows.
 // The turn follows from the age, as the time of the next question does.
 func nameOfPayout(d *settle.Document, age time.Duration) string {
-	if turn := bits.Len64(uint64(age / time.Minute)); d.Conversation != "" && turn%2 == 0 {
+	turn := 0
+	for _, due := range checkAges() {
+		if age >= due {
+			turn++
+		}
+	}
+	if d.Conversation != "" && turn > 0 && turn%2 == 0 {
 		return d.Conversation
 	}
 	return d.DocumentID
