@@ -119,6 +119,7 @@ func (d *delivery) giveUp() {
 	c := &checking{request: d.request, function: d.function, api: d.api}
 	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
 	switch {
+	case errors.Is(err, settle.ErrNotFound): // scripts/deploy asks about what never was
 	case err != nil:
 		d.ctx.Error(d.failed(err)) // the next answer, or the third day, ends them
 	case stored.Unresolved() && !stored.NextCheckAt.IsZero() && d.function.clock.now().Sub(stored.Server.CreatedAt) >= givenUpFrom:

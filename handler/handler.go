@@ -46,11 +46,19 @@ type Function struct {
 func New(getenv func(string) string) *Function {
 	f := &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
 	now := func() time.Time { return f.clock.now() }
-	f.pushes = f.config.safaricom(daraja.Credentials{
+	pushes := daraja.Credentials{
 		ConsumerKey: f.config.consumerKey, ConsumerSecret: f.config.consumerSecret,
 		Shortcode: f.config.shortcode, Passkey: f.config.passkey, Till: f.config.till,
-	}, now)
-	f.payouts = f.config.safaricom(f.config.payoutCredentials(), now)
+	}
+	payouts := f.config.payoutCredentials()
+	if payouts.ConsumerKey == pushes.ConsumerKey && payouts.ConsumerSecret == pushes.ConsumerSecret && payouts.Shortcode == pushes.Shortcode {
+		// One app: two tokens of it would void each other.
+		pushes.Initiator, pushes.SecurityCredential = payouts.Initiator, payouts.SecurityCredential
+		f.pushes = f.config.safaricom(pushes, now)
+		f.payouts = f.pushes
+		return f
+	}
+	f.pushes, f.payouts = f.config.safaricom(pushes, now), f.config.safaricom(payouts, now)
 	return f
 }
 

@@ -28,6 +28,9 @@ func (c *config) payoutCredentials() daraja.Credentials {
 	return k
 }
 
+// PayoutCredentials are what the function asks Safaricom with about payouts.
+func (f *Function) PayoutCredentials() daraja.Credentials { return f.config.payoutCredentials() }
+
 // payoutProblems names what is wrong with the settings of payouts besides each of them
 // alone.
 func (c *config) payoutProblems() (problems []string) {
