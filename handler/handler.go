@@ -35,6 +35,8 @@ type Function struct {
 	pushes    *daraja.Client // holds its token
 	payouts   *daraja.Client // likewise, usually of another app at Safaricom
 
+	redelivered endedWell // of what came out of the queue
+
 	version struct {
 		sync.Mutex
 		known string // the server's, once it was asked for

@@ -43,7 +43,11 @@ var initiatorKey = sync.OnceValues(func() (*rsa.PrivateKey, string) {
 // newPayer is a shop that pays out as well. Zawadi may ask for that.
 func newPayer(t testing.TB) *shop {
 	t.Helper()
-	s := newShop(t)
+	return payer(newShop(t))
+}
+
+// payer has a shop pay out.
+func payer(s *shop) *shop {
 	key, certificate := initiatorKey()
 	s.employ(fakesafaricom.Merchant{Key: key})
 	for name, value := range map[string]string{

@@ -66,7 +66,7 @@ const soakedDaily = 60_000 // shillings
 type paySoak struct{ *pushSoak }
 
 func newPaySoak(t *testing.T, seed, world uint64) *paySoak {
-	shop := newPayer(t)
+	shop := payer(openShop(t))
 	shop.Set("DARAJA_PAYOUT_MAX", "2000")
 	shop.Set("DARAJA_PAYOUT_DAILY", strconv.Itoa(soakedDaily))
 	s := &paySoak{soakOf(shop, "/b2c/pay", seed, world, 0)}
@@ -272,7 +272,7 @@ func (s *paySoak) step(d time.Duration, rough bool) {
 		case <-done:
 			waiting = false
 		case <-time.After(50 * time.Millisecond): // an answer may be held back until a callback is due
-			s.safaricom.Advance(time.Second)
+			s.advance(time.Second)
 		}
 	}
 	s.Appwrite.Heal()
