@@ -17,6 +17,7 @@ func TestRunsTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Appwrite.RunsTwice = true
+	w.Clock.MoveTo(w.Clock.Now().Truncate(time.Minute).Add(time.Minute)) // so that all three share theirs
 	w.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(503)})
 	for i := range 3 {
 		w.Post("/callback?uid=amina", stkResult(fmt.Sprintf("ws_CO_%d", i), 1032, "", 0))
