@@ -39,7 +39,7 @@ var (
 	ErrMissing  = errors.New("missing")
 	ErrNotFinal = errors.New("not final")
 
-	ErrInitiator = errors.New("Safaricom refuses the initiator") // and so has not answered the question
+	ErrInitiator = errors.New("the initiator is refused") // and so has not answered the question
 	ErrNoAnswer  = errors.New("no answer to the question")
 )
 

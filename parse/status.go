@@ -22,7 +22,7 @@ func B2CStatus(body []byte) (Verdict, error) {
 	}
 	r := b.Result
 	if n, cut, ok := r.ResultType.whole(); r.ResultCode.blank() || ok && !cut && n == 1 {
-		return Verdict{}, fmt.Errorf("Result without a code, or to be continued: %w: %w", ErrNoAnswer, ErrNotFinal)
+		return Verdict{}, fmt.Errorf("no ResultCode, or to be continued: %w: %w", ErrNoAnswer, ErrNotFinal)
 	}
 	n, word := resultCode(r.ResultCode)
 	if InitiatorRefused(n) {

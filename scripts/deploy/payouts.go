@@ -95,7 +95,7 @@ func checkPayingOut(ctx context.Context, p *project) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case strings.Contains(said, "Safaricom refuses the initiator"):
+	case strings.Contains(said, "the initiator is refused"):
 		return "", wrong(p.initiatorRefusal(said), console)
 	case strings.Contains(said, "no answer to the question"):
 		return "", errors.New("the question timed out at Safaricom, so that nothing is proven; try again")
