@@ -726,3 +726,44 @@ func TestPayoutDeleted(t *testing.T) {
 	}
 	s.wantLine("odd route=b2c/result id="+payoutA, "there is no document")
 }
+
+// TestPayoutGivenUpByAnswer: which answers end the questions about a payout that is a day
+// old.
+func TestPayoutGivenUpByAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		age     time.Duration
+		body    string
+		givenUp bool
+	}{
+		"not found":             {25 * time.Hour, b2cResult("x", "y", 2032, ""), true},
+		"not found, too early":  {23 * time.Hour, b2cResult("x", "y", 2032, ""), false},
+		"still pending":         {25 * time.Hour, statusAnswer("Pending Authorized", "", "500"), true},
+		"another amount":        {25 * time.Hour, statusAnswer("Completed", paidReceipt, "50"), true},
+		"another amount, early": {23 * time.Hour, statusAnswer("Completed", paidReceipt, "50"), false},
+		"the initiator refused": {25 * time.Hour, b2cResult("x", "y", 2001, ""), false},
+		"a queue timeout":       {25 * time.Hour, `{"ResultType":1,"ResultDesc":"timed out"}`, false},
+		"nothing":               {25 * time.Hour, ``, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPayer(t)
+			s.send(payoutA, phoneA)
+			s.later(tt.age)
+			s.post(s.signedFor(forStatus, payoutA), tt.body)
+			if !tt.givenUp {
+				s.wantPayout(payoutA, "PENDING")
+				return
+			}
+			s.wantPayout(payoutA, "TIMEOUT Safaricom has not said what became of it")
+			s.wantLine("UNRESOLVED route=b2c/status id=" + payoutA)
+			if got := s.nextPayoutCheck(payoutA); got != -1 {
+				t.Errorf("the next check is at %v, want none", got)
+			}
+			s.forget()
+			s.post(s.signedFor(forStatus, payoutA), tt.body)
+			if errors := s.errorLog(); strings.Contains(errors, "UNRESOLVED") {
+				t.Errorf("it is given up twice: %q", errors)
+			}
+		})
+	}
+}
