@@ -414,6 +414,16 @@ func TestPayReplies(t *testing.T) {
 					c.RemoveAttribute(len(c.Attributes) - 1)
 				})
 			}, want: failed(notSetUp)},
+		{name: "not configured: the signing key", status: 501, state: "none", line: "DARAJA_SIGNING_KEY is not 64 hex digits",
+			prepare: func(s *shop) { s.Set("DARAJA_SIGNING_KEY", "5e5e") }, want: failed(notSetUp)},
+		{name: "not configured: http", status: 501, state: "none", line: "DARAJA_PUBLIC_URL does not begin with https://",
+			prepare: func(s *shop) { s.Set("DARAJA_PUBLIC_URL", "http://x.appwrite.run") }, want: failed(notSetUp)},
+		{name: "not configured: no environment", status: 501, state: "none", line: "DARAJA_ENVIRONMENT is missing",
+			prepare: func(s *shop) { s.Set("DARAJA_ENVIRONMENT", "") }, want: failed(notSetUp)},
+		{name: "not configured: a server of unknown version", status: 501, state: "none", line: "version is not known",
+			prepare: func(s *shop) {
+				s.Appwrite.Inject(fakeappwrite.Fault{Operation: "version", Reply: fakeappwrite.HTML(404)})
+			}, want: failed(notSetUp)},
 		{name: "not configured: an old server", status: 501, state: "none", line: "Appwrite 1.9.0",
 			prepare: func(s *shop) { s.SetVersion("1.9.0") }, want: failed(notSetUp)},
 	} {
