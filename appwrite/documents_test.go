@@ -306,7 +306,7 @@ func TestListAll(t *testing.T) {
 		Database: "daraja", Payments: "payments"}
 	now := time.Now()
 	for i := range 250 {
-		d := settle.Claim(fmt.Sprintf("%020x", i), settle.Started{UserID: "amina", RequestKey: "key", NextCheckAt: now.Add(-time.Duration(i) * time.Minute)}, now)
+		d := settle.Claim(parse.Payment, fmt.Sprintf("%020x", i), settle.Started{UserID: "amina", RequestKey: "key", NextCheckAt: now.Add(-time.Duration(i) * time.Minute)}, now)
 		if _, err := store.Claim(context.Background(), &d); err != nil {
 			t.Fatal(err)
 		}

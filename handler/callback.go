@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func (f *Function) callback(r *request) openruntimes.Response {
 		d.sig = sig[:min(len(sig), signatureLength+1)]
 		if settle.IsID(id) {
 			d.started = id
+			d.name += " id=" + safeID(id)
 		}
 	}
 	// The second run of an execution has nothing to do if the first has ended well.
@@ -81,16 +83,65 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 	}()
 	verdict, callback, rest, err := read(d.route, d.body)
 	d.body, d.rest = callback, rest
+	if d.route.wire == forTimeout && d.signedFor() {
+		// What Safaricom posts there was never captured. It says one thing whatever it is.
+		if err != nil {
+			verdict, err = parse.Verdict{Kind: parse.Disbursement, Status: parse.Timeout, Code: parse.NoCode}, nil
+		}
+		verdict.Reason = cmp.Or(verdict.Reason, "timed out in Safaricom's queue")
+	}
 	switch {
 	case errors.Is(err, parse.ErrNotFinal):
-		d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal))
-		d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
+		d.notFinal(err)
+		if d.route.wire == forStatus && d.signedFor() && !errors.Is(err, parse.ErrInitiator) && !errors.Is(err, parse.ErrNoAnswer) {
+			d.giveUp()
+		}
 		return accepted()
 	case err != nil:
 		d.ctx.Error(refused(d.route.name, err.Error(), d.body))
 		return refuse(d.ctx, http.StatusBadRequest, err.Error())
 	}
 	return d.record(verdict)
+}
+
+// signedFor reports whether a callback is for what was started under its id, and nobody
+// but Safaricom can have posted it.
+func (d *delivery) signedFor() bool { return d.started != "" && !d.unverified }
+
+// notFinal writes down that a delivery has no verdict.
+func (d *delivery) notFinal(err error) {
+	said := ""
+	if d.route.wire == forStatus {
+		said = fmt.Sprintf(" said=%q", err)
+	}
+	d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal) + said)
+	d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
+	if errors.Is(err, parse.ErrInitiator) {
+		d.ctx.Error(d.initiatorRefused())
+	}
+}
+
+// giveUp ends the questions about a payout that is a day old, since Safaricom has answered
+// one and still not said what became of it.
+func (d *delivery) giveUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
+	defer cancel()
+	c := &checking{request: d.request, function: d.function, api: d.api}
+	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
+	switch {
+	case errors.Is(err, settle.ErrNotFound): // scripts/deploy asks about what never was
+	case err != nil:
+		d.ctx.Error(d.failed(err)) // the next answer, or the third day, ends them
+	case stored.Unresolved() && !stored.NextCheckAt.IsZero() && d.function.clock.now().Sub(stored.Server.CreatedAt) >= givenUpFrom:
+		c.giveUp(ctx, stored)
+	}
+}
+
+// initiatorRefused is the line for what Safaricom does not do because of our own
+// settings, and not because of a payee.
+func (d *delivery) initiatorRefused() string {
+	return fmt.Sprintf("failed %s reason=%q error=%q", d.name, badCredentials,
+		"Safaricom refuses DARAJA_INITIATOR, its password or its role: a wrong password is accepted first, and several in a row lock the initiator")
 }
 
 // read parses a body. Of one that is no JSON the callback is taken that it begins with,
@@ -111,12 +162,20 @@ func read(rt *route, body []byte) (v parse.Verdict, callback, rest []byte, err e
 // record keeps a verdict and replies.
 func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	f := d.function
+	if v.ID == "" {
+		v.ID = d.started // which is the payout's own
+	}
+	ours := d.signedFor() && v.Kind == parse.Disbursement && v.Status == parse.Failed && parse.InitiatorRefused(v.Code)
+	if ours {
+		v.Reason = "the business's own initiator, not the payee: " + v.Reason
+	}
 	d.document = settle.New(v, settle.ReadRole(v.Kind, d.uid, f.config.anonymousRead), f.clock.now())
-	store := func(ctx context.Context) (settle.Result, error) { return f.settle(ctx, d.api, d.started, &d.document) }
+	store := d.settle
 	if d.started == "" {
 		d.name += " id=" + maskedID(&d.document)
-	} else {
-		d.name += " id=" + safeID(d.started)
+	}
+	if ours {
+		d.ctx.Error(d.initiatorRefused())
 	}
 	if d.unverified {
 		store = nil
@@ -135,19 +194,26 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	for _, line := range d.disagreements(result) {
 		d.ctx.Error(line)
 	}
+	if result.Outcome == settle.NotFinal {
+		d.giveUp()
+	}
 	return d.finish(result.Outcome)
 }
 
-// settle settles a document, if the settings allow it: over the started one of that id,
+// settle settles the document, if the settings allow it: over the started one of its id,
 // or without one under its own.
-func (f *Function) settle(ctx context.Context, store appwrite.Documents, started string, d *settle.Document) (settle.Result, error) {
-	if err := f.config.incomplete(d.Kind); err != nil {
+func (d *delivery) settle(ctx context.Context) (settle.Result, error) {
+	if err := d.function.config.incomplete(d.document.Kind); err != nil {
 		return settle.Result{}, err
 	}
-	if started != "" {
-		return settle.SettleStarted(ctx, store, started, d)
+	switch {
+	case d.started == "":
+		return settle.Settle(ctx, d.api, &d.document)
+	case d.route.wire == forStatus:
+		return settle.SettleStatus(ctx, d.api, d.started, &d.document)
+	default:
+		return settle.SettleStarted(ctx, d.api, d.started, &d.document)
 	}
-	return settle.Settle(ctx, store, d)
 }
 
 // incomplete says what must be set before a document of that kind can be stored.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"openruntimes/handler/appwrite"
+	"openruntimes/handler/parse"
 )
 
 // caller says who asks: the user whose session Appwrite proves. No other header counts,
@@ -24,38 +25,38 @@ func (f *Function) caller(ctx context.Context, r *request, api appwrite.Document
 	return account, nil
 }
 
-// mayPush refuses users who have proven no address: anyone can make a thousand accounts,
-// and ring a thousand phones.
-func (f *Function) mayPush(account appwrite.Account) *problem {
-	if !account.EmailVerification && !account.PhoneVerification && f.config.unverifiedPush != "any" {
-		return &problem{Type: forbidden, Message: "verify your e-mail address or phone number first"}
-	}
-	return nil
+func verifyFirst() *problem {
+	return &problem{Type: forbidden, Message: "verify your e-mail address or phone number first"}
 }
 
 // cashier is the label of users who may ask for any number of payments.
 func (c *config) cashier() string { return cmp.Or(c.cashierLabel, "cashier") }
 
-const notReady = "this function is not set up to start payments"
+func notReady(kind parse.Kind) string {
+	if kind == parse.Disbursement {
+		return "this function is not set up to pay out"
+	}
+	return "this function is not set up to start payments"
+}
 
-// ready says what keeps the function from starting payments at all. Before 1.9.5 two who
+// ready says what keeps the function from starting anything of that kind. Before 1.9.5 two who
 // change one document may both succeed, and our own bookkeeping could overwrite a
 // verdict; so could a server whose version nobody knows.
-func (f *Function) ready(ctx context.Context, api appwrite.Documents) *problem {
-	if problems := append(f.config.missing(""), f.config.pushProblems()...); len(problems) > 0 {
-		return &problem{Type: notConfigured, Message: notReady, log: strings.Join(problems, "; ")}
+func (f *Function) ready(ctx context.Context, api appwrite.Documents, kind parse.Kind) *problem {
+	if problems := append(f.config.missing(kind), f.config.startProblems(kind)...); len(problems) > 0 {
+		return &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
 	}
 	f.version.Lock()
 	defer f.version.Unlock()
 	if f.version.known == "" {
 		version, err := api.Version(ctx)
 		if err != nil {
-			return &problem{Type: notConfigured, Message: notReady, log: "the server's version is not known: " + err.Error()}
+			return &problem{Type: notConfigured, Message: notReady(kind), log: "the server's version is not known: " + err.Error()}
 		}
 		f.version.known = version
 	}
 	if slices.Compare(appwrite.ParseVersion(f.version.known), []int{1, 9, 5}) < 0 {
-		return &problem{Type: notConfigured, Message: notReady, log: "the server is Appwrite " + f.version.known + "; payments are started from 1.9.5 on"}
+		return &problem{Type: notConfigured, Message: notReady(kind), log: "the server is Appwrite " + f.version.known + "; payments are started from 1.9.5 on"}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 	"openruntimes/handler/settle"
 )
 
-// When Safaricom is asked what became of a payment. Ages are counted from the server's
+// When Safaricom is asked what became of a payment or payout. Ages are counted from the server's
 // $createdAt.
 const (
 	interruptedAfter = 60 * time.Second // a claim that is not marked as sent by then never was
@@ -30,23 +31,27 @@ const (
 	askedLately      = 10 * time.Second // nobody asks again so soon
 )
 
-// nextCheck returns when to ask next about a payment of that creation. It follows from
-// the payment's age and not from how often it was asked about, so that nothing has to be
-// counted.
+// nextCheck returns when to ask next about what was started then. It follows from its age
+// and not from how often it was asked about, so that nothing has to be counted.
 func nextCheck(created, now time.Time) time.Time {
-	const minute, hour, every = time.Minute, time.Hour, 8 * time.Hour
-	for _, age := range [...]time.Duration{90 * time.Second, 5 * minute, 10 * minute, 20 * minute, 50 * minute,
-		2 * hour, 4 * hour, 8 * hour, 16 * hour} {
+	for _, age := range checkAges() {
 		if at := created.Add(age); at.After(now) {
 			return at
 		}
 	}
-	for age := day; age <= givenUpAt; age += every {
-		if at := created.Add(age); at.After(now) {
-			return at
-		}
+	return now.Add(checkEvery) // if giving up fails
+}
+
+const checkEvery = 8 * time.Hour // from the first day on
+
+// checkAges lists when what was started is asked about, counted from its creation.
+func checkAges() []time.Duration {
+	const minute, hour = time.Minute, time.Hour
+	ages := []time.Duration{90 * time.Second, 5 * minute, 10 * minute, 20 * minute, 50 * minute, 2 * hour, 4 * hour, 8 * hour, 16 * hour}
+	for age := day; age <= givenUpAt; age += checkEvery {
+		ages = append(ages, age)
 	}
-	return now.Add(every) // if giving up fails
+	return ages
 }
 
 // progress says what came of a look at one document, in the log's words.
@@ -63,7 +68,7 @@ const (
 	unstored progress = "failed"   // the database failed
 )
 
-// checking asks Safaricom what became of started payments.
+// checking asks Safaricom what became of started payments and payouts.
 type checking struct {
 	*request
 	function *Function
@@ -72,7 +77,9 @@ type checking struct {
 	until     time.Time // no question begins later
 	asked     time.Time // when the last one did
 	questions int       // how many did
-	stop      bool      // no more of them: Safaricom takes none, or the time is up
+	stop      bool      // no more of them: the time is up
+
+	refusedKinds []parse.Kind // of these Safaricom takes no more questions
 }
 
 // look claims a document by moving its next check, asks Safaricom what became of it, and
@@ -86,9 +93,13 @@ func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) 
 	case d.Status == settle.Pending && d.Reason == settle.Interrupted && age >= interruptedAfter:
 		return c.amend(ctx, d, settle.Failure(d.Reason, parse.NoCode, now), notSent)
 	}
-	asks := d.ID != "" // else Safaricom has named it to nobody
-	if asks && !(c.waitForTurn() && (age >= givenUpAt || c.ready(ctx))) {
+	asks := canAsk(&d)
+	if asks && !c.waitForTurn() {
 		c.stop = true
+		return d, stood
+	}
+	if asks && age < givenUpAt && !c.ready(ctx, d.Kind) {
+		c.refuses(d.Kind)
 		return d, stood
 	}
 	d, did := c.amend(ctx, d, settle.CheckAt(next), claimed)
@@ -109,6 +120,19 @@ func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) 
 	}
 	return d, stood
 }
+
+// canAsk reports whether there is a name to ask by. A payout has that of its app; a
+// payment has none until Safaricom has named it.
+func canAsk(d *settle.Document) bool { return d.Kind == parse.Disbursement || d.ID != "" }
+
+// refuses ends the questions about that kind.
+func (c *checking) refuses(kind parse.Kind) {
+	if !c.isRefused(kind) {
+		c.refusedKinds = append(c.refusedKinds, kind)
+	}
+}
+
+func (c *checking) isRefused(kind parse.Kind) bool { return slices.Contains(c.refusedKinds, kind) }
 
 // amend changes a document, if it is still as it was read.
 func (c *checking) amend(ctx context.Context, d settle.Document, changes any, done progress) (settle.Document, progress) {
@@ -149,10 +173,10 @@ func (c *config) betweenQuestions() time.Duration {
 }
 
 // ready fetches a token: without one nothing can be asked, and nothing is claimed.
-func (c *checking) ready(ctx context.Context) bool {
-	token := c.function.pushes.Token(ctx)
+func (c *checking) ready(ctx context.Context, kind parse.Kind) bool {
+	token := c.function.client(kind).Token(ctx)
 	if token.Outcome != daraja.Accepted {
-		c.refused("-", token.Detail)
+		c.refused(kind, "-", token.Detail)
 		return false
 	}
 	return true
@@ -163,13 +187,13 @@ func (c *checking) ready(ctx context.Context) bool {
 func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration) (stands settle.Document, did progress, answered bool) {
 	c.asked = c.function.clock.now()
 	c.questions++
+	if d.Kind == parse.Disbursement {
+		d, did = c.askAboutPayout(ctx, d, age)
+		return d, did, false
+	}
 	answer := c.function.pushes.Query(ctx, d.ID)
 	if !answer.Answered {
-		c.refused(d.DocumentID, answer.Detail)
-		if answer.Throttled {
-			c.stop = true
-			d, did = c.amend(ctx, d, settle.CheckAt(c.function.clock.now().Add(throttledFor)), unknown)
-		}
+		d, did = c.unanswered(ctx, d, answer.Detail)
 		return d, did, false
 	}
 	v, err := parse.Query(answer.Body)
@@ -178,6 +202,44 @@ func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration
 	}
 	d, did = c.settle(d, v)
 	return d, did, true
+}
+
+// askAboutPayout asks by Transaction Status. The answer comes to /b2c/status, signed.
+func (c *checking) askAboutPayout(ctx context.Context, d settle.Document, age time.Duration) (settle.Document, progress) {
+	answerTo := c.function.config.callbackURL(forStatus, d.DocumentID)
+	answer := c.function.payouts.TransactionStatus(ctx, daraja.StatusRequest{
+		OriginalConversationID: nameOfPayout(&d, age), Remarks: "What became of it", ResultURL: answerTo, TimeoutURL: answerTo,
+	})
+	if answer.Outcome != daraja.Accepted {
+		return c.unanswered(ctx, d, answer.Detail)
+	}
+	return d, unknown
+}
+
+// nameOfPayout returns by which of its two names a payout is asked about: by its app's
+// and by Safaricom's in turn, since nothing tells which of them Transaction Status knows.
+// The turn follows from the age, as the time of the next question does.
+func nameOfPayout(d *settle.Document, age time.Duration) string {
+	turn := 0
+	for _, due := range checkAges() {
+		if age >= due {
+			turn++
+		}
+	}
+	if d.Conversation != "" && turn > 0 && turn%2 == 0 {
+		return d.Conversation
+	}
+	return d.DocumentID
+}
+
+// unanswered notes down that Safaricom has not taken a question.
+func (c *checking) unanswered(ctx context.Context, d settle.Document, why daraja.Detail) (settle.Document, progress) {
+	c.refused(d.Kind, d.DocumentID, why)
+	if !why.Throttled {
+		return d, unknown
+	}
+	c.refuses(d.Kind)
+	return c.amend(ctx, d, settle.CheckAt(c.function.clock.now().Add(throttledFor)), unknown)
 }
 
 // settle settles what Safaricom said, and tries once more if what failed passes by itself.
@@ -214,10 +276,10 @@ func (c *checking) giveUp(ctx context.Context, d settle.Document) (settle.Docume
 
 // refused logs what an operator should know of an answer that says nothing of the
 // payment. While it is under way, such answers are nothing to know of.
-func (c *checking) refused(id string, d daraja.Detail) {
+func (c *checking) refused(kind parse.Kind, id string, d daraja.Detail) {
 	switch {
 	case d.Credentials:
-		c.stop = true
+		c.refuses(kind)
 		c.logFailure(id, string(badCredentials), describeDetail(d))
 	case d.Throttled:
 		c.logFailure(id, "throttled", describeDetail(d))
@@ -240,9 +302,14 @@ func unresolved(route string, d *settle.Document, why string) string {
 	return fmt.Sprintf("UNRESOLVED route=%s id=%s status=%s asked=%d reason=%q", route, safeID(d.DocumentID), d.Status, d.RequestedAmount, why)
 }
 
-// check answers an app that asks what became of its user's payment: at once if that is
-// known, or if it was looked at within some seconds, else after asking Safaricom.
-func (f *Function) check(r *request) (reply openruntimes.Response) {
+func (f *Function) checkPayment(r *request) openruntimes.Response { return f.check(r, parse.Payment) }
+func (f *Function) checkPayout(r *request) openruntimes.Response {
+	return f.check(r, parse.Disbursement)
+}
+
+// check answers an app that asks what became of its user's payment or payout: at once if
+// that is known, or if it was looked at within some seconds, else after asking Safaricom.
+func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Response) {
 	c := &checking{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
@@ -256,7 +323,7 @@ func (f *Function) check(r *request) (reply openruntimes.Response) {
 	var d settle.Document
 	did := progress("")
 	if failed == nil {
-		d, did, failed = c.checkOne(ctx, id)
+		d, did, failed = c.checkOne(ctx, kind, id)
 	}
 	if failed != nil {
 		did = progress(failed.Type)
@@ -265,14 +332,14 @@ func (f *Function) check(r *request) (reply openruntimes.Response) {
 		}
 		reply = r.fail(failed)
 	} else {
-		reply = r.reply(http.StatusOK, &pushReply{ID: id, Status: d.Status, CheckoutRequestID: d.ID})
+		reply = r.reply(http.StatusOK, stands(&d, ""))
 	}
 	r.ctx.Log("route=" + r.route.name + " id=" + safeID(id) + " status=" + cmp.Or(string(d.Status), "-") + " outcome=" + string(did) +
 		" calls=" + strconv.Itoa(c.api.Calls()) + " ms=" + strconv.FormatInt(time.Since(r.start).Milliseconds(), 10))
 	return reply
 }
 
-// readCheck reads the id of a payment.
+// readCheck reads the id of what was started.
 func readCheck(body []byte) (string, *problem) {
 	var given struct{ ID string }
 	if json.Unmarshal(body, &given) != nil || !isRequestID(given.ID) {
@@ -281,23 +348,23 @@ func readCheck(body []byte) (string, *problem) {
 	return given.ID, nil
 }
 
-// checkOne looks at the payment of an id, if it is the caller's.
-func (c *checking) checkOne(ctx context.Context, id string) (settle.Document, progress, *problem) {
+// checkOne looks at the document of an id, if it is the caller's.
+func (c *checking) checkOne(ctx context.Context, kind parse.Kind, id string) (settle.Document, progress, *problem) {
 	none := settle.Document{}
-	if failed := c.function.ready(ctx, c.api); failed != nil {
+	if failed := c.function.ready(ctx, c.api, kind); failed != nil {
 		return none, "", failed
 	}
 	account, failed := c.function.caller(ctx, c.request, c.api)
 	if failed != nil {
 		return none, "", failed
 	}
-	d, err := c.api.Get(ctx, parse.Payment, id)
+	d, err := c.api.Get(ctx, kind, id)
 	switch {
 	case err == nil && d.RequestKey != "" && d.UserID == account.ID:
 	case err == nil || errors.Is(err, settle.ErrNotFound):
-		return none, "", &problem{Type: notFoundHere, Message: "you have no payment with this id"}
+		return none, "", &problem{Type: notFoundHere, Message: "you have no " + noun(kind) + " with this id"}
 	default:
-		return none, "", &problem{Type: unavailable, Message: "the payment could not be read; ask again", log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
+		return none, "", &problem{Type: unavailable, Message: "the " + noun(kind) + " could not be read; ask again", log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
 	}
 	if !c.worthALook(&d) {
 		return d, stood, nil
@@ -306,7 +373,7 @@ func (c *checking) checkOne(ctx context.Context, id string) (settle.Document, pr
 	defer cancel()
 	d, did := c.look(safaricom, d, c.function.clock.now().Add(askedAgainIn))
 	if did == stood { // others are at it
-		if later, err := c.api.Get(ctx, parse.Payment, id); err == nil {
+		if later, err := c.api.Get(ctx, kind, id); err == nil {
 			d = later
 		}
 	}
@@ -320,5 +387,8 @@ func (c *checking) worthALook(d *settle.Document) bool {
 	if !d.Unresolved() || d.NextCheckAt.IsZero() || now.Sub(d.Server.ChangedAt()) < askedLately {
 		return false
 	}
-	return d.ID != "" || d.Reason == settle.Interrupted && now.Sub(d.Server.CreatedAt) >= interruptedAfter
+	if d.Reason == settle.Interrupted {
+		return now.Sub(d.Server.CreatedAt) >= interruptedAfter
+	}
+	return canAsk(d)
 }

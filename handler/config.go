@@ -14,8 +14,9 @@ import (
 type Variable struct {
 	Name     string
 	Platform bool // set by Appwrite itself, not by a person
-	Required bool // without it no payment can be stored; of Push ones, none be started
+	Required bool // without it no payment can be stored; of Push or Payouts ones, none be started
 	Push     bool // for starting payments: of these all that are required, or none
+	Payouts  bool // for starting payouts, likewise
 	Secret   bool // nobody but the function should be able to read it
 
 	field   func(*config) *string
@@ -32,6 +33,20 @@ const b2cCollection = "DARAJA_B2C_COLLECTION_ID"
 // SigningKey is the variable with the keys that sign callback URLs: 64 hex digits each,
 // separated by commas. The first signs, all verify and all compare.
 const SigningKey = "DARAJA_SIGNING_KEY"
+
+// Certificate is the variable with what encrypts the initiator's password.
+const Certificate = "DARAJA_CERTIFICATE"
+
+// Starts reports whether a variable is for starting payments or payouts.
+func (v Variable) Starts() bool { return v.Push || v.Payouts }
+
+// startsKind reports whether a variable is for starting what is of that kind.
+func (v Variable) startsKind(kind parse.Kind) bool {
+	if kind == parse.Disbursement {
+		return v.Payouts
+	}
+	return v.Push
+}
 
 // Variables returns all of them.
 func Variables() []Variable {
@@ -50,12 +65,23 @@ func Variables() []Variable {
 		{Name: "DARAJA_SHORTCODE", Push: true, Required: true, field: func(c *config) *string { return &c.shortcode }, problem: notDigits},
 		{Name: "DARAJA_PASSKEY", Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.passkey }},
 		{Name: "DARAJA_TILL", Push: true, field: func(c *config) *string { return &c.till }, problem: notDigits},
-		{Name: "DARAJA_ENVIRONMENT", Push: true, Required: true, field: func(c *config) *string { return &c.environment }, problem: notEnvironment},
-		{Name: "DARAJA_BASE_URL", Push: true, field: func(c *config) *string { return &c.baseURL }, problem: notURL},
-		{Name: SigningKey, Push: true, Required: true, Secret: true, field: func(c *config) *string { return &c.signingKey }, problem: notSigningKeys},
-		{Name: "DARAJA_PUBLIC_URL", Push: true, Required: true, field: func(c *config) *string { return &c.publicURL }, problem: notPublicURL},
+		{Name: "DARAJA_ENVIRONMENT", Push: true, Payouts: true, Required: true, field: func(c *config) *string { return &c.environment }, problem: notEnvironment},
+		{Name: "DARAJA_BASE_URL", Push: true, Payouts: true, field: func(c *config) *string { return &c.baseURL }, problem: notURL},
+		{Name: SigningKey, Push: true, Payouts: true, Required: true, Secret: true, field: func(c *config) *string { return &c.signingKey }, problem: notSigningKeys},
+		{Name: "DARAJA_PUBLIC_URL", Push: true, Payouts: true, Required: true, field: func(c *config) *string { return &c.publicURL }, problem: notPublicURL},
 		{Name: "DARAJA_UNVERIFIED_PUSH", Push: true, field: func(c *config) *string { return &c.unverifiedPush }, problem: notAny},
 		{Name: "DARAJA_CASHIER_LABEL", Push: true, field: func(c *config) *string { return &c.cashierLabel }},
+
+		{Name: "DARAJA_B2C_CONSUMER_KEY", Payouts: true, Secret: true, field: func(c *config) *string { return &c.b2cConsumerKey }},
+		{Name: "DARAJA_B2C_CONSUMER_SECRET", Payouts: true, Secret: true, field: func(c *config) *string { return &c.b2cConsumerSecret }},
+		{Name: "DARAJA_B2C_SHORTCODE", Payouts: true, field: func(c *config) *string { return &c.b2cShortcode }, problem: notDigits},
+		{Name: "DARAJA_INITIATOR", Payouts: true, Required: true, field: func(c *config) *string { return &c.initiator }},
+		{Name: "DARAJA_INITIATOR_PASSWORD", Payouts: true, Secret: true, field: func(c *config) *string { return &c.initiatorPassword }},
+		{Name: Certificate, Payouts: true, field: func(c *config) *string { return &c.certificate }, problem: notCertificate},
+		{Name: "DARAJA_SECURITY_CREDENTIAL", Payouts: true, Secret: true, field: func(c *config) *string { return &c.securityCredential }, problem: notCredential},
+		{Name: "DARAJA_PAYOUT_LABEL", Payouts: true, field: func(c *config) *string { return &c.payoutLabel }},
+		{Name: "DARAJA_PAYOUT_MAX", Payouts: true, Required: true, field: func(c *config) *string { return &c.payoutMax }, problem: notShillings},
+		{Name: "DARAJA_PAYOUT_DAILY", Payouts: true, Required: true, field: func(c *config) *string { return &c.payoutDaily }, problem: notShillings},
 	}
 }
 
@@ -77,6 +103,10 @@ type config struct {
 	signingKey, publicURL        string
 	unverifiedPush, cashierLabel string
 
+	b2cConsumerKey, b2cConsumerSecret, b2cShortcode               string
+	initiator, initiatorPassword, certificate, securityCredential string
+	payoutLabel, payoutMax, payoutDaily                           string
+
 	signingKeys [][]byte // those of signingKey that are usable
 }
 
@@ -89,17 +119,32 @@ func readConfig(getenv func(string) string) (c config) {
 	return c
 }
 
-// startsPayments reports whether any variable for that is set. Without one the function
-// is what it was before it could.
-func (c *config) startsPayments() bool {
-	return slices.ContainsFunc(Variables(), func(v Variable) bool { return v.Push && *v.field(c) != "" })
+// starts reports whether any variable for starting payments or payouts is set. Without
+// one the function is what it was before it could.
+func (c *config) starts() bool {
+	return c.sets(Variable.Starts)
 }
 
-// pushProblems names what keeps the function from starting payments.
-func (c *config) pushProblems() (problems []string) {
+// startsPayouts reports whether a variable is set that is for payouts alone.
+func (c *config) startsPayouts() bool {
+	return c.sets(func(v Variable) bool { return v.Payouts && !v.Push })
+}
+
+// startsPayments reports whether one is set that is for payments, and not only one that
+// payouts need as well.
+func (c *config) startsPayments() bool {
+	return c.sets(func(v Variable) bool { return v.Push && !v.Payouts }) || c.starts() && !c.startsPayouts()
+}
+
+func (c *config) sets(which func(Variable) bool) bool {
+	return slices.ContainsFunc(Variables(), func(v Variable) bool { return which(v) && *v.field(c) != "" })
+}
+
+// startProblems names what keeps the function from starting what is of that kind.
+func (c *config) startProblems(kind parse.Kind) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {
-		case !v.Push:
+		case !v.startsKind(kind):
 		case value == "" && v.Required:
 			problems = append(problems, v.Name+" is missing")
 		case value != "" && v.problem != nil:
@@ -107,6 +152,9 @@ func (c *config) pushProblems() (problems []string) {
 				problems = append(problems, v.Name+" "+what)
 			}
 		}
+	}
+	if kind == parse.Disbursement {
+		problems = append(problems, c.payoutProblems()...)
 	}
 	return problems
 }
@@ -116,7 +164,7 @@ func (c *config) pushProblems() (problems []string) {
 func (c *config) problems() []string {
 	problems := c.missing(parse.Payment)
 	for _, v := range Variables() {
-		if value := *v.field(c); value != "" && v.problem != nil && !v.Push {
+		if value := *v.field(c); value != "" && v.problem != nil && !v.Starts() {
 			if what := v.problem(value); what != "" {
 				problems = append(problems, v.Name+" "+what)
 			}
@@ -125,16 +173,27 @@ func (c *config) problems() []string {
 	if c.paymentsID != "" && c.paymentsID == c.disbursementsID {
 		problems = append(problems, b2cCollection+" is the collection of payments")
 	}
+	var starting []string
 	if c.startsPayments() {
-		problems = append(problems, c.pushProblems()...)
+		starting = c.startProblems(parse.Payment)
 	}
-	return problems
+	if c.startsPayouts() {
+		if c.disbursementsID == "" {
+			starting = append(starting, b2cCollection+" is missing")
+		}
+		for _, problem := range c.startProblems(parse.Disbursement) {
+			if !slices.Contains(starting, problem) { // of what both need
+				starting = append(starting, problem)
+			}
+		}
+	}
+	return append(problems, starting...)
 }
 
 // missing names what must be set before a document of that kind can be stored.
 func (c *config) missing(kind parse.Kind) (problems []string) {
 	for _, v := range Variables() {
-		required := v.Required && !v.Push
+		required := v.Required && !v.Starts()
 		if kind == parse.Disbursement && !v.Platform {
 			required = v.Name == "DARAJA_DATABASE_ID" || v.Name == b2cCollection
 		}
@@ -149,7 +208,7 @@ func (c *config) missing(kind parse.Kind) (problems []string) {
 func (c *config) present() map[string]bool {
 	present := map[string]bool{}
 	for _, v := range Variables() {
-		if !v.Push || c.startsPayments() {
+		if !v.Starts() || v.Push && c.startsPayments() || v.Payouts && c.startsPayouts() {
 			present[v.Name] = *v.field(c) != ""
 		}
 	}

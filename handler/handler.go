@@ -15,6 +15,7 @@ import (
 
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/daraja"
+	"openruntimes/handler/parse"
 )
 
 // Version is that of the function, as GET /health says it.
@@ -31,7 +32,8 @@ type Function struct {
 	routes    []route
 	clock     clock
 	transport *http.Transport
-	pushes    *daraja.Client // holds the token
+	pushes    *daraja.Client // holds its token
+	payouts   *daraja.Client // likewise, usually of another app at Safaricom
 
 	redelivered endedWell // of what came out of the queue
 
@@ -45,7 +47,20 @@ type Function struct {
 // is said by [Function.Problems], by GET /health, and by each request that needs it.
 func New(getenv func(string) string) *Function {
 	f := &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
-	f.pushes = f.config.safaricom(func() time.Time { return f.clock.now() })
+	now := func() time.Time { return f.clock.now() }
+	pushes := daraja.Credentials{
+		ConsumerKey: f.config.consumerKey, ConsumerSecret: f.config.consumerSecret,
+		Shortcode: f.config.shortcode, Passkey: f.config.passkey, Till: f.config.till,
+	}
+	payouts := f.config.payoutCredentials()
+	if payouts.ConsumerKey == pushes.ConsumerKey && payouts.ConsumerSecret == pushes.ConsumerSecret && payouts.Shortcode == pushes.Shortcode {
+		// One app: two tokens of it would void each other.
+		pushes.Initiator, pushes.SecurityCredential = payouts.Initiator, payouts.SecurityCredential
+		f.pushes = f.config.safaricom(pushes, now)
+		f.payouts = f.pushes
+		return f
+	}
+	f.pushes, f.payouts = f.config.safaricom(pushes, now), f.config.safaricom(payouts, now)
 	return f
 }
 
@@ -53,8 +68,16 @@ func New(getenv func(string) string) *Function {
 // which nobody waits: tests, and a demonstration.
 func (f *Function) UseClock(now func() time.Time) { f.clock.now = now }
 
-// safaricom returns the client for starting payments.
-func (c *config) safaricom(now func() time.Time) *daraja.Client {
+// client is that at Safaricom for what is of that kind.
+func (f *Function) client(kind parse.Kind) *daraja.Client {
+	if kind == parse.Disbursement {
+		return f.payouts
+	}
+	return f.pushes
+}
+
+// safaricom returns a client of Safaricom.
+func (c *config) safaricom(credentials daraja.Credentials, now func() time.Time) *daraja.Client {
 	base := daraja.Sandbox
 	if c.environment == "production" {
 		base = daraja.Production
@@ -62,9 +85,7 @@ func (c *config) safaricom(now func() time.Time) *daraja.Client {
 	// What is written to a connection that died unnoticed has an unknown outcome.
 	transport := appwrite.NewTransport()
 	transport.IdleConnTimeout = 5 * time.Second
-	return daraja.New(cmp.Or(c.baseURL, base), daraja.Credentials{
-		ConsumerKey: c.consumerKey, ConsumerSecret: c.consumerSecret, Shortcode: c.shortcode, Passkey: c.passkey, Till: c.till,
-	}, &http.Client{Transport: transport}, now)
+	return daraja.New(cmp.Or(c.baseURL, base), credentials, &http.Client{Transport: transport}, now)
 }
 
 // Problems names every setting that is missing or malformed.

@@ -41,9 +41,11 @@ func (d *delivery) disagreements(result settle.Result) (lines []string) {
 	case settle.Conflict, settle.Collision, settle.Mismatch:
 		lines = append(lines, fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document)))
 	}
-	// A SUCCESS without a receipt is what Safaricom said when it was asked.
-	if stored := &result.Stored; result.Outcome == settle.Conflict && d.started != "" && stored.Status == parse.Success && stored.Receipt == "" {
-		lines = append(lines, unresolved(d.route.name, stored, fmt.Sprintf("its callback says status=%s code=%d", d.document.Status, d.document.Code)))
+	// A SUCCESS without a receipt is what Safaricom said when it was asked. Of a payout it
+	// says both with a receipt.
+	if stored := &result.Stored; result.Outcome == settle.Conflict && d.started != "" && stored.Status == parse.Success &&
+		(stored.Receipt == "" || stored.Kind == parse.Disbursement) {
+		lines = append(lines, unresolved(d.route.name, stored, fmt.Sprintf("%s says status=%s code=%d", d.route.name, d.document.Status, d.document.Code)))
 	}
 	beside := result.Outcome == settle.Collision || result.Outcome == settle.Mismatch
 	if one, other := result.Stored.Receipt, d.document.Receipt; d.started != "" && beside && one != "" && other != "" && one != other {
@@ -101,7 +103,9 @@ func recognize(body []byte) string {
 		return " looks=gzip"
 	}
 	for _, rt := range routes() {
-		if rt.parse == nil || rt.path == "" { // the bare domain takes what /callback takes
+		// The bare domain takes what /callback takes, and what looks like an answer about
+		// a payout looks like a result.
+		if rt.parse == nil || rt.path == "" || rt.signed {
 			continue
 		}
 		if v, _, _, err := read(&rt, body); err == nil {

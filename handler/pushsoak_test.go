@@ -85,6 +85,7 @@ type pushSoak struct {
 	*shop
 	rng      *rand.Rand // of the goroutine that runs the soak
 	client   *http.Client
+	path     string        // that apps call
 	gate     string        // URL
 	called   chan struct{} // has one for each call at the gate, by which time passes
 	payments []*wanted
@@ -104,7 +105,12 @@ type pushSoak struct {
 }
 
 func newPushSoak(t *testing.T, seed, world uint64, apart time.Duration) *pushSoak {
-	s := &pushSoak{shop: openShop(t), apart: apart, rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
+	return soakOf(openShop(t), "/stk/push", seed, world, apart)
+}
+
+// soakOf has the function of a shop run in two processes, whose calls go through a gate.
+func soakOf(shop *shop, path string, seed, world uint64, apart time.Duration) *pushSoak {
+	s := &pushSoak{shop: shop, path: path, apart: apart, rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
 		called: make(chan struct{}, 1000),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 	s.Appwrite.Version = []string{"1.9.6", "2.0.0"}[s.rng.IntN(2)]
@@ -473,7 +479,7 @@ func (s *pushSoak) request(p *wanted) (reply, bool) {
 	defer testbed.Watch(s.t)()
 	ctx, cancel := testbed.UntilHung(context.Background(), testbed.Limit)
 	defer cancel()
-	content, err := json.Marshal(map[string]any{"async": false, "method": "POST", "path": "/stk/push", "body": p.body})
+	content, err := json.Marshal(map[string]any{"async": false, "method": "POST", "path": s.path, "body": p.body})
 	if err != nil {
 		s.t.Error(err)
 		return reply{}, false

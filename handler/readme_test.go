@@ -57,6 +57,8 @@ func TestVariables(t *testing.T) {
 		case v.Platform:
 		case v.Required && v.Push:
 			required[v.Name] = "To start payments"
+		case v.Required && v.Payouts:
+			required[v.Name] = "To pay out"
 		case v.Required:
 			required[v.Name] = "Yes"
 		default:
@@ -84,7 +86,7 @@ func TestVariables(t *testing.T) {
 	described := map[string]string{}
 	text := section(t, "## Environment Variables")
 	for _, heading := range regexp.MustCompile("(?m)^### `(\\w+)`$").FindAllStringSubmatch(text, -1) {
-		row := regexp.MustCompile(`(?m)^\| Required \| (Yes|To start payments|) ?`).FindStringSubmatch(section(t, heading[0]))
+		row := regexp.MustCompile(`(?m)^\| Required \| (Yes|To start payments|To pay out|) ?`).FindStringSubmatch(section(t, heading[0]))
 		if row == nil {
 			t.Fatalf("the README does not say whether %s is required", heading[1])
 		}

@@ -42,7 +42,9 @@ func (f *Function) replay(ctx context.Context, key string, d *settle.Document, o
 	case origin == settle.Unverified:
 		result, err = settle.SettleUnverified(ctx, store, d)
 	case origin == settle.Signed && d.Status == "":
-		return settle.NameStarted(ctx, store, d.DocumentID, d.ID)
+		return settle.NameStarted(ctx, store, d.Kind, d.DocumentID, d.Name())
+	case origin == settle.Answered:
+		result, err = settle.SettleStatus(ctx, store, d.DocumentID, d)
 	case origin == settle.Signed:
 		result, err = settle.SettleStarted(ctx, store, d.DocumentID, d)
 	default:

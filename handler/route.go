@@ -18,6 +18,7 @@ type route struct {
 	wire    string   // in the queue and in UNSETTLED lines, which later versions read
 	methods []string // the first is the one to use
 	open    bool     // needs no callback secret
+	signed  bool     // a callback that counts only if it is signed
 
 	// scheduled is what Appwrite posts by the function's own schedule: nothing, to the
 	// bare domain. Anybody may have that posted.
@@ -39,10 +40,13 @@ func routes() []route {
 		{path: "/callback", name: "callback", wire: "callback", methods: post, parse: parse.STK, serve: (*Function).callback},
 		{path: "/b2c/result", name: "b2c/result", wire: "b2c/result", methods: post, parse: parse.B2C, serve: (*Function).callback},
 		{path: "/b2c/timeout", name: "b2c/timeout", wire: "b2c/timeout", methods: post, parse: parse.B2CTimeout, serve: (*Function).callback},
+		{path: "/b2c/status", name: "b2c/status", wire: "b2c/status", methods: post, signed: true, parse: parse.B2CStatus, serve: (*Function).callback},
 		{path: "", name: "sweep", methods: post, open: true, scheduled: true, serve: (*Function).sweep},
 		{path: "", name: "callback", wire: "callback", methods: post, parse: parse.STK, serve: (*Function).callback},
 		{path: "/stk/push", name: "stk/push", wire: "stk/push", methods: post, open: true, serve: (*Function).push},
-		{path: "/stk/check", name: "stk/check", methods: post, open: true, serve: (*Function).check},
+		{path: "/stk/check", name: "stk/check", methods: post, open: true, serve: (*Function).checkPayment},
+		{path: "/b2c/pay", name: "b2c/pay", wire: "b2c/pay", methods: post, open: true, serve: (*Function).pay},
+		{path: "/b2c/check", name: "b2c/check", methods: post, open: true, serve: (*Function).checkPayout},
 		{path: "/health", name: "health", methods: get, open: true, serve: (*Function).health},
 	}
 }
@@ -56,7 +60,7 @@ func (f *Function) find(path string, query map[string]string, scheduled bool) (r
 		rt := &f.routes[i]
 		prefix, matches := strings.CutSuffix(path, rt.path)
 		switch {
-		case !matches, rt.scheduled && !scheduled:
+		case !matches, rt.scheduled && !scheduled, rt.signed && query["sig"] == "":
 		case f.config.admits(prefix), rt.open && prefix == "", f.config.trusts(rt, query):
 			return rt, prefix
 		}
@@ -64,14 +68,14 @@ func (f *Function) find(path string, query map[string]string, scheduled bool) (r
 	return nil, ""
 }
 
-// trusts reports whether a callback's signature is good or, where payments are started
+// trusts reports whether a callback's signature is good or, where anything is started
 // and no signing key is usable, there is one: then our own settings are at fault. The
 // bare domain is never signed for: every path ends in it.
 func (c *config) trusts(rt *route, query map[string]string) bool {
 	if rt.parse == nil || rt.path == "" || query["sig"] == "" {
 		return false
 	}
-	return c.verifies(rt.wire, query["id"], query["sig"]) || len(c.signingKeys) == 0 && c.startsPayments()
+	return c.verifies(rt.wire, query["id"], query["sig"]) || len(c.signingKeys) == 0 && c.starts()
 }
 
 // clean drops doubled and trailing slashes. They mean nothing: an app joins its

@@ -293,7 +293,18 @@ func (s *shop) receipt(p fakesafaricom.Prompt) string {
 // checkSecrets holds what apps were told, what is stored and what was logged to what
 // others may know.
 func (s *shop) checkSecrets() {
-	secrets := []string{consumerKey, consumerSecret, passkey, doorSecret, signing, emailOfAmina, "eyJ", testbed.FunctionKey, "session-of", s.AppwriteURL, s.FunctionURL}
+	secrets := []string{consumerKey, consumerSecret, passkey, doorSecret, signing, emailOfAmina, "eyJ", testbed.FunctionKey, "session-of", s.AppwriteURL, s.FunctionURL,
+		payoutKey, payoutSecret, initiatorPassword}
+	for _, call := range append(s.safaricom.Calls(fakesafaricom.B2C), s.safaricom.Calls(fakesafaricom.Status)...) {
+		var sent struct{ ResultURL, QueueTimeOutURL, PartyB, SecurityCredential string }
+		_ = json.Unmarshal(call.Body, &sent)
+		secrets = append(secrets, sent.PartyB, sent.SecurityCredential)
+		for _, address := range []string{sent.ResultURL, sent.QueueTimeOutURL} {
+			if _, sig, found := strings.Cut(address, "sig="); found {
+				secrets = append(secrets, sig)
+			}
+		}
+	}
 	for _, p := range s.safaricom.Prompts("") {
 		u, err := url.Parse(p.CallBackURL)
 		if err != nil {
@@ -326,8 +337,8 @@ func (s *shop) checkSecrets() {
 	}
 }
 
-// withoutNames is JSON without its ids of Safaricom, which end in the payer's number and
-// are the client's contract.
+// withoutNames is JSON without its ids of Safaricom, which end in the payer's number, and
+// without the payee, whose number comes with the name: both are the client's contract.
 func withoutNames(text string) string {
 	var v any
 	if json.Unmarshal([]byte(text), &v) != nil {
@@ -337,6 +348,7 @@ func withoutNames(text string) string {
 	strip = func(v any) {
 		m, _ := v.(map[string]any)
 		delete(m, "checkoutRequestId")
+		delete(m, "receiverName")
 		if id, ok := m["id"].(string); ok && strings.HasPrefix(id, "ws_CO_") {
 			delete(m, "id")
 		}

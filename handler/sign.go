@@ -12,6 +12,9 @@ import (
 // field may hold a line break.
 const (
 	forCallback = "callback"
+	forResult   = "b2c/result"
+	forTimeout  = "b2c/timeout"
+	forStatus   = "b2c/status"
 	forRequest  = "request"
 	forPhone    = "phone"
 )
@@ -59,6 +62,10 @@ func (c *config) callbackURL(purpose, id string) string {
 	return address + "/" + purpose + "?" + query.Encode()
 }
 
-// CallbackURL is where Safaricom posts what becomes of the started payment of that id.
-// It needs a usable signing key and the public URL.
+// CallbackURL is where Safaricom posts what becomes of the started payment of that id,
+// and StatusURL where it answers a question about the payout of that id. They need a
+// usable signing key and the public URL.
 func (f *Function) CallbackURL(id string) string { return f.config.callbackURL(forCallback, id) }
+
+// StatusURL is described with [Function.CallbackURL].
+func (f *Function) StatusURL(id string) string { return f.config.callbackURL(forStatus, id) }

@@ -46,14 +46,14 @@ var newKey = strings.Repeat("a7", 32)
 func (s *shop) claim(id, checkoutRequestID string) {
 	s.t.Helper()
 	now := s.Clock.Now()
-	d := settle.Claim(id, settle.Started{UserID: "amina", Reference: "Order 7", RequestedAmount: 10,
+	d := settle.Claim(parse.Payment, id, settle.Started{UserID: "amina", Reference: "Order 7", RequestedAmount: 10,
 		RequestKey: strings.Repeat("c", 64), PhoneKey: strings.Repeat("d", 64), NextCheckAt: nextCheck(now, now)}, now)
 	if _, err := s.store().Claim(context.Background(), &d); err != nil {
 		s.t.Fatal(err)
 	}
 	s.change(id, settle.GoAhead())
 	if checkoutRequestID != "" {
-		s.change(id, settle.Name(checkoutRequestID))
+		s.change(id, settle.Name(parse.Payment, checkoutRequestID))
 	}
 	s.forget()
 }
@@ -1128,7 +1128,7 @@ func TestOvertaken(t *testing.T) {
 		state  string
 		calls  string
 	}{
-		"named":    {func(s *shop) { s.change(first, settle.Name(transaction)) }, "SUCCESS", "get get replace replace get replace"},
+		"named":    {func(s *shop) { s.change(first, settle.Name(parse.Payment, transaction)) }, "SUCCESS", "get get replace replace get replace"},
 		"checked":  {func(s *shop) { s.change(first, map[string]any{"nextCheckAt": "2026-11-26T00:00:00.000Z"}) }, "SUCCESS", "get get replace replace get replace"},
 		"given up": {func(s *shop) { s.change(first, map[string]any{"status": "TIMEOUT", "nextCheckAt": nil}) }, "SUCCESS", "get get replace replace get replace"},
 		"settled":  {func(s *shop) { s.change(first, map[string]any{"status": "CANCELLED"}) }, "SUCCESS", "get get replace replace get replace"},

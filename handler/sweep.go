@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ type sweepReply struct {
 	Failed  int `json:"failed"` // the database failed
 }
 
-// sweep asks Safaricom about every started payment that is due. It does what is due and
+// sweep asks Safaricom about every started payment and payout that is due. It does what is due and
 // nothing else, since anybody can have it run.
 func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 	defer func() {
@@ -41,7 +42,7 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 			reply = r.fail(&problem{Type: unavailable, Message: "something is wrong here"})
 		}
 	}()
-	if !f.config.startsPayments() {
+	if !f.config.starts() {
 		return r.reply(http.StatusOK, sweepReply{})
 	}
 	c := &checking{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
@@ -60,12 +61,16 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 // run looks at what is due, one document after the other.
 func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	f := c.function
-	if problems := append(f.config.missing(""), f.config.pushProblems()...); len(problems) > 0 {
-		return told, &problem{Type: notConfigured, Message: notReady, log: strings.Join(problems, "; ")}
+	kinds, failed := f.config.startedKinds()
+	if len(kinds) == 0 {
+		return told, failed
+	}
+	if failed != nil { // the others are asked about all the same
+		c.logFailure("-", string(failed.Type), failed.log)
 	}
 	now := f.clock.now()
 	c.until = now.Add(sweepBegins)
-	due, err := c.due(ctx, now)
+	due, err := c.due(ctx, kinds, now)
 	if err != nil {
 		return told, &problem{Type: unavailable, Message: "what is due could not be listed", log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
 	}
@@ -73,12 +78,15 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	if told.Due == 0 {
 		return told, nil
 	}
-	if failed := f.ready(ctx, c.api); failed != nil {
+	if failed := f.ready(ctx, c.api, kinds[0]); failed != nil {
 		return told, failed
 	}
 	first := rand.IntN(min(told.Due, sweepFirsts))
 	for i := 0; i < told.Due && !c.stop && f.clock.now().Before(c.until); i++ {
 		d := due[(first+i)%told.Due]
+		if c.isRefused(d.Kind) {
+			continue
+		}
 		_, did := c.look(ctx, d, nextCheck(d.Server.CreatedAt, f.clock.now()))
 		told.count(did)
 		if did == found {
@@ -102,14 +110,37 @@ func (s *sweepReply) count(did progress) {
 	}
 }
 
-// due lists the started payments whose check is due, the longest due first. All pages are
-// read before the first document is claimed: the place of a page's end moves with it.
-func (c *checking) due(ctx context.Context, now time.Time) (due []settle.Document, err error) {
-	found, err := c.api.ListAll(ctx, parse.Payment, sweepMost, appwrite.Before("nextCheckAt", now), appwrite.EarliestFirst("nextCheckAt"))
-	for _, d := range found {
-		if d.RequestKey != "" {
-			due = append(due, d)
+// startedKinds are the kinds that the function is set up to start, and what keeps it from
+// starting others for which something is set.
+func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
+	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
+		if kind == parse.Payment && !c.startsPayments() || kind == parse.Disbursement && !c.startsPayouts() {
+			continue
+		}
+		if problems := append(c.missing(kind), c.startProblems(kind)...); len(problems) > 0 {
+			failed = &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
+		} else {
+			kinds = append(kinds, kind)
 		}
 	}
-	return due, err
+	return kinds, failed
+}
+
+// due lists what was started and whose check is due, the longest due first, payouts among
+// payments. All pages are read before the first document is claimed: the place of a page's
+// end moves with it.
+func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (due []settle.Document, err error) {
+	for _, kind := range kinds {
+		found, err := c.api.ListAll(ctx, kind, sweepMost, appwrite.Before("nextCheckAt", now), appwrite.EarliestFirst("nextCheckAt"))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			if d.RequestKey != "" {
+				due = append(due, d)
+			}
+		}
+	}
+	slices.SortStableFunc(due, func(a, b settle.Document) int { return a.NextCheckAt.Compare(b.NextCheckAt) })
+	return due[:min(sweepMost, len(due))], nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/fakesafaricom"
+	"openruntimes/handler/parse"
 	"openruntimes/handler/settle"
 )
 
@@ -637,12 +638,12 @@ func BenchmarkSweep(b *testing.B) {
 			ids := make([]string, due)
 			for i := range ids {
 				ids[i] = fmt.Sprintf("%020x", i)
-				d := settle.Claim(ids[i], settle.Started{UserID: "amina", RequestedAmount: 10, RequestKey: "key"}, s.Clock.Now())
+				d := settle.Claim(parse.Payment, ids[i], settle.Started{UserID: "amina", RequestedAmount: 10, RequestKey: "key"}, s.Clock.Now())
 				if _, err := s.store().Claim(context.Background(), &d); err != nil {
 					b.Fatal(err)
 				}
 				s.change(ids[i], settle.GoAhead())
-				s.change(ids[i], settle.Name("ws_CO_"+ids[i]))
+				s.change(ids[i], settle.Name(parse.Payment, "ws_CO_"+ids[i]))
 			}
 			s.Operations()
 			calls := 0

@@ -1,9 +1,9 @@
 // Package parse reads what M-Pesa's Daraja API posts: STK Push callbacks, B2C
-// results and B2C queue timeouts.
+// results, B2C queue timeouts, and answers of Transaction Status about payouts.
 //
 // It knows Safaricom's JSON and nothing else: no HTTP, no Appwrite, no clock.
-// [STK], [B2C] and [B2CTimeout] turn one request body into one [Verdict], or return
-// the zero Verdict and an error that wraps [ErrSyntax], [ErrMissing] or
+// [STK], [B2C], [B2CTimeout] and [B2CStatus] turn one request body into one [Verdict],
+// or return the zero Verdict and an error that wraps [ErrSyntax], [ErrMissing] or
 // [ErrNotFinal]. [Split] takes off what follows a body.
 //
 // It is strict about identity and tolerant of everything else: the id that
@@ -33,11 +33,14 @@ import (
 	"time"
 )
 
-// The reasons why a body holds no verdict.
+// The reasons why a body holds no verdict. The last two come with ErrNotFinal.
 var (
 	ErrSyntax   = errors.New("not JSON")
 	ErrMissing  = errors.New("missing")
 	ErrNotFinal = errors.New("not final")
+
+	ErrInitiator = errors.New("the initiator is refused") // and so has not answered the question
+	ErrNoAnswer  = errors.New("no answer to the question")
 )
 
 // Kind says which way the money was to go.
@@ -65,7 +68,7 @@ const NoCode = -1
 // a zero field was absent or made no sense.
 type Verdict struct {
 	Kind         Kind
-	ID           string // CheckoutRequestID or OriginatorConversationID, never empty
+	ID           string // CheckoutRequestID or OriginatorConversationID, never empty but from B2CStatus
 	Conversation string // ConversationID, B2C only
 	Status       Status
 	Code         int       // fits 32 bits; NoCode for a word

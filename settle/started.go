@@ -50,22 +50,30 @@ func (a Attributes) started() (s Started) {
 	return s
 }
 
-// Claim returns the document of a payment that is about to be started, under the
-// caller's id. Its user may read it from then on.
-func Claim(id string, s Started, now time.Time) Document {
-	return Document{
-		Verdict:    parse.Verdict{Kind: parse.Payment, Status: Pending, Code: parse.NoCode, Reason: Interrupted},
+// Claim returns the document of a payment or payout that is about to be started, under
+// the caller's id. Its user may read it from then on. A payout has that id at Safaricom
+// as well.
+func Claim(kind parse.Kind, id string, s Started, now time.Time) Document {
+	d := Document{
+		Verdict:    parse.Verdict{Kind: kind, Status: Pending, Code: parse.NoCode, Reason: Interrupted},
 		DocumentID: id, ReadRole: "user:" + s.UserID, SettledAt: now, Started: s,
 	}
+	if kind == parse.Disbursement {
+		d.ID = id
+	}
+	return d
 }
 
-// ClaimAttributes returns the data of a claim. Its transaction has no id yet: the
+// ClaimAttributes returns the data of a claim. A payment's transaction has no id yet: the
 // required attribute is empty.
 func (d *Document) ClaimAttributes() any {
 	data := d.Attributes()
 	data.ResultCode = nil
 	data.StartedAttributes = &StartedAttributes{nullable(d.UserID), nullable(d.Reference), nullable(d.RequestedAmount),
 		nullable(d.RequestKey), nullable(d.PhoneKey), nullable(formatTime(d.NextCheckAt))}
+	if d.Kind == parse.Disbursement {
+		return data
+	}
 	return struct {
 		Attributes
 		CheckoutRequestID string `json:"checkoutRequestId"`
@@ -82,18 +90,35 @@ func formatTime(t time.Time) string {
 // SettleStarted settles a signed callback, which is for the started document of that
 // id. A first one is two calls of the store, a duplicate one.
 func SettleStarted(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
+	return settleFound(ctx, s, id, incoming, settleOver)
+}
+
+// SettleStatus settles in the same way what Transaction Status answers about a started
+// payout. That it was completed counts only with the amount that was asked for.
+func SettleStatus(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
+	return settleFound(ctx, s, id, incoming, func(ctx context.Context, s Store, stored, incoming *Document) (Result, error) {
+		if incoming.Status == parse.Success && incoming.Amount != stored.RequestedAmount {
+			return Result{Outcome: NotFinal, Stored: *stored}, nil
+		}
+		return settleOver(ctx, s, stored, incoming)
+	})
+}
+
+// settleFound reads the document of that id and settles over it. If somebody has deleted
+// it, it is made anew.
+func settleFound(ctx context.Context, s Store, id string, incoming *Document,
+	over func(ctx context.Context, s Store, stored, incoming *Document) (Result, error)) (Result, error) {
 	for range maxSteps {
 		stored, err := s.Get(ctx, incoming.Kind, id)
 		if errors.Is(err, ErrNotFound) {
-			// Somebody has deleted it. Whose it was nobody knows any more.
 			d := *incoming
-			d.DocumentID, d.ReadRole = id, ""
+			d.DocumentID, d.ReadRole = id, "" // whose it was nobody knows any more
 			if err = s.Create(ctx, &d); err == nil {
 				return Result{Outcome: Created}, nil
 			}
 		} else if err == nil {
 			var result Result
-			if result, err = settleOver(ctx, s, &stored, incoming); err == nil {
+			if result, err = over(ctx, s, &stored, incoming); err == nil {
 				return result, nil
 			}
 		}
@@ -122,14 +147,15 @@ func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Resul
 }
 
 // sameTransaction reports whether a signed callback is about the transaction that its
-// document names, as far as that names one. The result of a payout may carry an
+// document names, as far as both name one. The result of a payout may carry an
 // OriginatorConversationID that Safaricom's server has made; then the ConversationID
-// decides, and where none is stored, the signature.
+// decides, and where either has none, the signature.
 func sameTransaction(stored, incoming *Document) bool {
 	if stored.ID == "" || stored.transactionText() == incoming.transactionText() {
 		return true
 	}
-	return stored.Kind == parse.Disbursement && (stored.Conversation == "" || stored.Conversation == sanitize(incoming.Conversation, 50))
+	return stored.Kind == parse.Disbursement &&
+		(stored.Conversation == "" || incoming.Conversation == "" || stored.Conversation == sanitize(incoming.Conversation, 50))
 }
 
 // settleBeside gives a verdict a document of its own, without a reader.
@@ -211,21 +237,42 @@ func Failure(reason string, code int, now time.Time) any {
 		"settledAt": formatTime(now), "nextCheckAt": nil}
 }
 
-// Name gives a started payment its transaction's id.
-func Name(checkoutRequestID string) any {
-	return map[string]any{"checkoutRequestId": sanitize(checkoutRequestID, 255)}
+// Name gives what was started the name that Safaricom has for it.
+func Name(kind parse.Kind, name string) any {
+	if kind == parse.Disbursement {
+		return map[string]any{"conversationId": sanitize(name, 50)}
+	}
+	return map[string]any{"checkoutRequestId": sanitize(name, 255)}
 }
 
-// NameStarted gives the started payment of that id its transaction's id, unless it has
+// Name is what Safaricom calls a started payment or payout, "" until it is known: its
+// CheckoutRequestID or its ConversationID.
+func (d *Document) Name() string {
+	if d.Kind == parse.Disbursement {
+		return d.Conversation
+	}
+	return d.ID
+}
+
+// SetName notes that name down, in memory alone.
+func (d *Document) SetName(name string) {
+	if d.Kind == parse.Disbursement {
+		d.Conversation = name
+	} else {
+		d.ID = name
+	}
+}
+
+// NameStarted gives the started document of that kind and id its name, unless it has
 // one. One that is called otherwise is a mismatch, and stays.
-func NameStarted(ctx context.Context, s Store, id, checkoutRequestID string) (Outcome, error) {
-	d, err := s.Get(ctx, parse.Payment, id)
+func NameStarted(ctx context.Context, s Store, kind parse.Kind, id, name string) (Outcome, error) {
+	d, err := s.Get(ctx, kind, id)
 	if err != nil {
 		return NotKept, err
 	}
 	named := false
-	d, err = Change(ctx, s, d, Name(checkoutRequestID), func(d *Document) bool {
-		named = d.ID == ""
+	d, err = Change(ctx, s, d, Name(kind, name), func(d *Document) bool {
+		named = d.Name() == ""
 		return named
 	})
 	switch {
@@ -233,7 +280,7 @@ func NameStarted(ctx context.Context, s Store, id, checkoutRequestID string) (Ou
 		return NotKept, err
 	case named:
 		return Replaced, nil
-	case d.ID != checkoutRequestID:
+	case d.Name() != name:
 		return Mismatch, nil
 	default:
 		return Duplicate, nil

@@ -16,7 +16,7 @@ const startedID = "000000000000000000a1"
 
 // claimed is a started payment of 100 shillings as it stands once it may have been sent.
 func claimed(change ...func(*Document)) Document {
-	d := Claim(startedID, Started{UserID: "amina", Reference: "Order 7", RequestedAmount: 100, RequestKey: "key", PhoneKey: "phone",
+	d := Claim(parse.Payment, startedID, Started{UserID: "amina", Reference: "Order 7", RequestedAmount: 100, RequestKey: "key", PhoneKey: "phone",
 		NextCheckAt: settled.Add(90 * time.Second)}, settled)
 	d.Reason = ""
 	for _, f := range change {
@@ -147,7 +147,7 @@ func TestSettleStartedContended(t *testing.T) {
 		t.Errorf("it took %d calls, want at most %d", len(m.calls), 2*maxSteps)
 	}
 	m.calls = nil
-	if outcome, err := NameStarted(context.Background(), m, startedID, "ws_CO_1"); !errors.Is(err, ErrContended) || outcome != NotKept {
+	if outcome, err := NameStarted(context.Background(), m, parse.Payment, startedID, "ws_CO_1"); !errors.Is(err, ErrContended) || outcome != NotKept {
 		t.Errorf("NameStarted = %s, %v, want %v", outcome, err, ErrContended)
 	}
 	if len(m.calls) > 2*maxSteps+1 {
@@ -310,7 +310,7 @@ func TestNameStarted(t *testing.T) {
 				}
 				return nil
 			}
-			outcome, err := NameStarted(context.Background(), m, startedID, "ws_CO_1")
+			outcome, err := NameStarted(context.Background(), m, parse.Payment, startedID, "ws_CO_1")
 			if err != nil || outcome != tt.want {
 				t.Errorf("NameStarted = %s, %v, want %s", outcome, err, tt.want)
 			}
@@ -320,7 +320,7 @@ func TestNameStarted(t *testing.T) {
 		})
 	}
 	t.Run("deleted", func(t *testing.T) {
-		if outcome, err := NameStarted(context.Background(), newMemory(), startedID, "ws_CO_1"); !errors.Is(err, ErrNotFound) || outcome != NotKept {
+		if outcome, err := NameStarted(context.Background(), newMemory(), parse.Payment, startedID, "ws_CO_1"); !errors.Is(err, ErrNotFound) || outcome != NotKept {
 			t.Errorf("NameStarted = %s, %v, want %v", outcome, err, ErrNotFound)
 		}
 	})

@@ -30,6 +30,9 @@ type unsettledLine struct {
 	Unverified bool `json:"unverified,omitempty"`
 }
 
+// statusRoute is where Transaction Status answers.
+const statusRoute = "b2c/status"
+
 // Origin says what the callback in an UNSETTLED line came with.
 type Origin int
 
@@ -37,6 +40,7 @@ const (
 	Unsigned   Origin = iota
 	Signed            // for the started payment of the line's id
 	Unverified        // its signature may be anybody's
+	Answered          // by Transaction Status, for the started payout of the line's id
 )
 
 // redacted are the attributes without the payee's name, which a nil of the same name
@@ -81,6 +85,8 @@ func (u *unsettledLine) origin() Origin {
 	switch {
 	case u.Unverified:
 		return Unverified
+	case u.Started && u.Route == statusRoute:
+		return Answered
 	case u.Started:
 		return Signed
 	default:
@@ -88,15 +94,19 @@ func (u *unsettledLine) origin() Origin {
 	}
 }
 
-// UnsettledName returns the line for a started payment whose id at Safaricom could not
-// be stored. It has no verdict.
+// UnsettledName returns the line for what was started and whose name at Safaricom could
+// not be stored. It has no verdict.
 func (d *Document) UnsettledName(route string) string {
+	data := map[string]string{"checkoutRequestId": sanitize(d.ID, 255)}
+	if d.Kind == parse.Disbursement {
+		data = map[string]string{"originatorConversationId": sanitize(d.ID, 36), "conversationId": sanitize(d.Conversation, 50)}
+	}
 	line, _ := json.Marshal(struct {
-		Route   string `json:"route"`
-		ID      string `json:"id"`
-		Started bool   `json:"started"`
-		Data    any    `json:"data"`
-	}{route, d.DocumentID, true, Name(d.ID)})
+		Route   string            `json:"route"`
+		ID      string            `json:"id"`
+		Started bool              `json:"started"`
+		Data    map[string]string `json:"data"`
+	}{route, d.DocumentID, true, data})
 	return Mark + string(line)
 }
 
@@ -104,7 +114,7 @@ func (d *Document) UnsettledName(route string) string {
 var ErrNotUnsettled = errors.New("no UNSETTLED line")
 
 // ParseUnsettled reads a line back, as the document to be settled at that time. A signed
-// one without a status only names the transaction of its started payment.
+// one without a status only says what Safaricom calls what was started.
 func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, origin Origin, err error) {
 	rest, marked := strings.CutPrefix(line, Mark)
 	var u unsettledLine
@@ -121,7 +131,7 @@ func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, orig
 	}
 	origin = u.origin()
 	d = Document{Verdict: v, DocumentID: u.ID, SettledAt: now}
-	named := origin == Signed && d.Kind == parse.Payment && d.Status == ""
+	named := origin == Signed && d.Status == "" && d.Name() != ""
 	if !IsID(d.DocumentID) || d.ID == "" || d.Rank() == 0 && !named {
 		return Document{}, Unsigned, fmt.Errorf("%w: id, transaction or status is missing", ErrNotUnsettled)
 	}

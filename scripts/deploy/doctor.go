@@ -66,25 +66,27 @@ var checks = []check{
 	{name: "started payments", look: checkStarted(payments), fix: fixStarted(payments), needs: []string{"attributes of payments"}, unused: startsNone},
 	{name: "collection of disbursements", look: checkCollection(disbursements), fix: fixCollection(disbursements), needs: []string{"database"}},
 	{name: "attributes of disbursements", look: checkAttributes(disbursements), fix: fixAttributes(disbursements), needs: []string{"collection of disbursements"}},
-	{name: "started payouts", look: checkStarted(disbursements), fix: fixStarted(disbursements), needs: []string{"attributes of disbursements"}, unused: always},
+	{name: "started payouts", look: checkStarted(disbursements), fix: fixStarted(disbursements), needs: []string{"attributes of disbursements"}, unused: startsNoPayouts},
 	{name: "function", look: checkFunction, fix: fixFunction},
 	{name: "domain", look: checkDomain, fix: fixDomain, needs: []string{"function"}},
 	{name: "variables", look: checkVariables, fix: fixVariables, needs: []string{"function"}},
 	{name: "code", look: checkCode, fix: deployCode, needs: []string{"function"}},
 	{name: "health", look: checkHealth, needs: []string{everything}},
 	{name: "self-test", look: selfTest, needs: []string{everything}},
-	{name: "starting payments", look: checkStarting, needs: []string{"variables"}, when: startsSome},
+	{name: "starting payments", look: checkStarting, needs: []string{"variables"}, when: startsPayments},
 	{name: "signed callbacks", look: checkSigned, needs: []string{everything}, when: startsSome},
-	{name: "unresolved payments", look: checkUnresolved, needs: []string{"started payments", "function"}, when: startsSome},
+	{name: "paying out", look: checkPayingOut, needs: []string{everything}, when: startsPayouts},
+	{name: "unresolved payments", look: checkUnresolved(payments), needs: []string{"started payments", "function"}, when: startsPayments},
+	{name: "unresolved payouts", look: checkUnresolved(disbursements), needs: []string{"started payouts", "function"}, when: startsPayouts},
 }
 
-// startsSome reports whether the function is set up to start payments, and startsNone
-// whether it is not.
-func startsSome(p *project) bool { return p.startsPayments }
-func startsNone(p *project) bool { return !p.startsPayments }
-
-// always is for what this version of the function does not do yet.
-func always(*project) bool { return true }
+// startsSome reports whether the function is set up to start payments or payouts, and the
+// others of which of the two it is or is not.
+func startsSome(p *project) bool      { return p.startsAny }
+func startsPayments(p *project) bool  { return p.startsPayments }
+func startsNone(p *project) bool      { return !p.startsPayments }
+func startsPayouts(p *project) bool   { return p.startsPayouts }
+func startsNoPayouts(p *project) bool { return !p.startsPayouts }
 
 func (c check) applies(p *project) bool { return c.when == nil || c.when(p) }
 

@@ -82,7 +82,7 @@ func (p *project) functionProblems(f function) (problems []string) {
 	add(len(missing) > 0, "its scopes lack %s (→ Scopes): what it cannot write or queue is lost", strings.Join(missing, ", "))
 	add(f.Timeout < p.wanted.Timeout, "its timeout is %d s, not %d (→ Timeout): it is stopped before it has kept a payment", f.Timeout, p.wanted.Timeout)
 	add(!f.Logging, "logging is off (→ Execution logs): documents in UNSETTLED lines are lost")
-	add(p.startsPayments && f.Schedule == "", "it has no schedule (→ Schedule → Custom: %s): a payment whose callback never comes is never found", p.wanted.Schedule)
+	add(p.startsAny && f.Schedule == "", "it has no schedule (→ Schedule → Custom: %s): a payment whose callback never comes is never found", p.wanted.Schedule)
 	add(f.Entrypoint == "", "it has no entrypoint (→ Entrypoint: main.go): it cannot be built")
 	return problems
 }

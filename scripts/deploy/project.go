@@ -19,6 +19,7 @@ type project struct {
 	settings
 	progress io.Writer     // what takes long says here how far it is
 	pause    time.Duration // between two looks at something that takes time
+	patience time.Duration // how long Safaricom's answer may take; nobody says how long it takes
 
 	// push uploads the code and returns what was said about it.
 	push func(context.Context, *project) (said string, err error)
@@ -45,7 +46,8 @@ type project struct {
 	known  map[string]string
 	hidden map[string]bool
 
-	safaricom *daraja.Client // see safaricomClient
+	safaricom *daraja.Client // see token
+	payer     *daraja.Client // see payoutToken
 
 	// secretUnknown says that the function has a callback secret which cannot be
 	// read back and was not given.
@@ -73,7 +75,7 @@ func newProject(s settings, progress io.Writer) (*project, error) {
 	if err := json.Unmarshal(content, &file); err != nil {
 		return nil, fmt.Errorf("appwrite.json: %w", err)
 	}
-	p := &project{settings: s, progress: progress, pause: 3 * time.Second, push: pushWithCLI,
+	p := &project{settings: s, progress: progress, pause: 3 * time.Second, patience: time.Minute, push: pushWithCLI,
 		deployed: sync.OnceValues(deployed), attributes: map[string][]attribute{}, indexes: map[string][]index{},
 		made: map[string]string{}, set: map[string]bool{}}
 	for _, f := range file.Functions {

@@ -79,7 +79,7 @@ func selfTest(ctx context.Context, p *project) (found string, err error) {
 	if p.secretUnknown {
 		return "not done, since it needs the " + handler.CallbackSecret + ", which nobody can read: set it in the environment", nil
 	}
-	if p.prefix == "" && p.startsPayments {
+	if p.prefix == "" && p.startsAny {
 		return "not done, since without a " + handler.CallbackSecret + " only signed callbacks are taken", nil
 	}
 	start := time.Now()

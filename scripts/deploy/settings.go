@@ -30,8 +30,9 @@ type settings struct {
 	get       func(name string) string
 	transport *http.Transport
 
-	// startsPayments says that a variable for that is given or set.
-	startsPayments bool
+	// startsAny says that a variable for starting payments or payouts is given or set, and
+	// the others of which of the two.
+	startsAny, startsPayments, startsPayouts bool
 }
 
 // target says where the function is and what it works on.
@@ -78,10 +79,10 @@ func readSettings(getenv func(string) string, file string) (settings, error) {
 		DisbursementsID: cmp.Or(get("DARAJA_B2C_COLLECTION_ID"), "disbursements"),
 		AnonymousRead:   get("DARAJA_ANONYMOUS_READ"),
 	}}
-	// What starts payments may be set in the function already.
+	// What starts payments and payouts may be set in the function already.
 	problems := slices.DeleteFunc(handler.New(s.getenv).Problems(), func(problem string) bool {
 		name, missing := strings.CutSuffix(problem, " is missing")
-		return missing && isPush(name)
+		return missing && isForStarting(name)
 	})
 	for i := range problems {
 		// What the function says of its own variables, in the names of this command's.

@@ -22,16 +22,21 @@ const (
 	baseURL        = "DARAJA_BASE_URL"
 )
 
+// safaricomURL is where the function asks Safaricom, "" if that is not known.
+func (p *project) safaricomURL() string {
+	switch p.known[environment] {
+	case "sandbox":
+		return cmp.Or(p.known[baseURL], daraja.Sandbox)
+	case "production":
+		return cmp.Or(p.known[baseURL], daraja.Production)
+	}
+	return p.known[baseURL]
+}
+
 // token asks Safaricom for a token with what is known of the function's variables. A
 // token moves no money. asked is false where too little is known to ask.
 func (p *project) token(ctx context.Context) (answer daraja.Answer, asked bool) {
-	base := p.known[baseURL]
-	switch p.known[environment] {
-	case "sandbox":
-		base = cmp.Or(base, daraja.Sandbox)
-	case "production":
-		base = cmp.Or(base, daraja.Production)
-	}
+	base := p.safaricomURL()
 	if base == "" || len(p.unreadable()) > 0 {
 		return daraja.Answer{}, false
 	}

@@ -611,7 +611,7 @@ func TestOpenDoor(t *testing.T) {
 	// As it says: the secret alone, and then the rest.
 	push := map[string]string{}
 	for name, value := range c.env {
-		if isPush(name) {
+		if isForStarting(name) {
 			push[name] = value
 			delete(c.env, name)
 		}

@@ -11,16 +11,20 @@ import (
 	"openruntimes/handler/appwrite"
 )
 
-// checkUnresolved says how many started payments nobody knows the outcome of, and how
-// many the sweep has found in the last day. Neither is anything to fix here.
-func checkUnresolved(ctx context.Context, p *project) (string, error) {
+// checkUnresolved says how many of what was started nobody knows the outcome of, and what
+// the sweep has found in the last day. Neither is anything to fix here.
+func checkUnresolved(k kind) func(context.Context, *project) (string, error) {
+	return func(ctx context.Context, p *project) (string, error) { return p.unresolved(ctx, k) }
+}
+
+func (p *project) unresolved(ctx context.Context, k kind) (string, error) {
 	// Only a started payment has a requested amount.
 	open := []appwrite.Query{appwrite.Equal("status", "PENDING", "TIMEOUT"), appwrite.MoreThan("requestedAmount", 0)}
-	all, err := p.count(ctx, payments, open...)
+	all, err := p.count(ctx, k, open...)
 	if err != nil {
 		return "", err
 	}
-	givenUp, err := p.count(ctx, payments, append(open, appwrite.IsNull("nextCheckAt"))...)
+	givenUp, err := p.count(ctx, k, append(open, appwrite.IsNull("nextCheckAt"))...)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -44,10 +45,15 @@ func (s settings) remoteVariables(ctx context.Context) ([]variable, error) {
 // works on is what there is to look at.
 func (s *settings) inherit(ctx context.Context) {
 	remote, err := s.remoteVariables(ctx)
-	s.startsPayments = slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool {
-		r, there := find(remote, v.Name)
-		return v.Push && (s.get(v.Name) != "" || there && (r.Secret || r.Value != ""))
-	})
+	sets := func(which func(handler.Variable) bool) bool {
+		return slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool {
+			r, there := find(remote, v.Name)
+			return which(v) && (s.get(v.Name) != "" || there && (r.Secret || r.Value != ""))
+		})
+	}
+	s.startsAny = sets(handler.Variable.Starts)
+	s.startsPayouts = sets(func(v handler.Variable) bool { return v.Payouts && !v.Push })
+	s.startsPayments = s.startsAny && !s.startsPayouts || sets(func(v handler.Variable) bool { return v.Push && !v.Payouts })
 	if err != nil {
 		return // the checks say why
 	}
@@ -81,13 +87,13 @@ func (p *project) wantedVariables(remote []variable) []variable {
 			v.Value = given
 		case r.Value != "":
 			v.Value = r.Value
-		case p.startsPayments && v.Key == publicURL && p.domain != "":
+		case p.startsAny && v.Key == publicURL && p.domain != "":
 			v.Value = p.url("")
 		}
 		if there {
 			v.Secret = r.Secret
 		}
-		if v.Value != "" || there && v.Secret || p.startsPayments && v.Key == handler.SigningKey {
+		if v.Value != "" || there && v.Secret || p.startsAny && v.Key == handler.SigningKey {
 			wanted = append(wanted, v)
 		}
 	}
@@ -149,7 +155,7 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 		found += ", of which nobody can read " + strings.Join(c.secrets, ", ")
 	}
 	switch {
-	case !hasSecret && p.startsPayments:
+	case !hasSecret && p.startsAny:
 		found += ", and no " + handler.CallbackSecret + ": only signed callbacks are taken"
 	case !hasSecret:
 		// Apps in the field post without one, and a new one would shut them out.
@@ -183,12 +189,14 @@ type comparison struct {
 // compare also notes down what is known of each.
 func (p *project) compare(wanted, remote []variable) (c comparison) {
 	p.known, p.hidden = map[string]string{}, map[string]bool{}
-	var missing, missingPush []string
+	var missing, missingPush, missingPayout []string
 	for _, v := range wanted {
 		p.known[v.Key] = v.Value
 		r, there := find(remote, v.Key)
 		switch {
-		case !there && isPush(v.Key):
+		case !there && isForStarting(v.Key) && !variableNamed(v.Key).Push:
+			missingPayout = append(missingPayout, v.Key)
+		case !there && isForStarting(v.Key):
 			missingPush = append(missingPush, v.Key)
 		case !there:
 			missing = append(missing, v.Key)
@@ -197,7 +205,7 @@ func (p *project) compare(wanted, remote []variable) (c comparison) {
 		case r.Secret:
 			c.secrets = append(c.secrets, v.Key)
 			p.hidden[v.Key] = !p.set[v.Key]
-			if p.get(v.Key) != "" && isPush(v.Key) && p.hidden[v.Key] {
+			if p.get(v.Key) != "" && isForStarting(v.Key) && p.hidden[v.Key] {
 				c.left = append(c.left, v.Key)
 			}
 		case r.Value != v.Value:
@@ -212,14 +220,17 @@ func (p *project) compare(wanted, remote []variable) (c comparison) {
 	if len(missingPush) > 0 {
 		c.problems = append(c.problems, "missing, without which no payment can be started: "+strings.Join(missingPush, ", "))
 	}
+	if len(missingPayout) > 0 {
+		c.problems = append(c.problems, "missing, without which nothing can be paid out: "+strings.Join(missingPayout, ", "))
+	}
 	return c
 }
 
 // countVariables counts those that the function may have: without those for starting
-// payments, if it starts none.
+// payments or payouts, if it starts none.
 func (p *project) countVariables() (n int) {
 	for _, v := range p.variables {
-		if p.startsPayments || !isPush(v.Key) {
+		if of := variableNamed(v.Key); !of.Starts() || of.Push && p.startsPayments || of.Payouts && p.startsPayouts {
 			n++
 		}
 	}
@@ -236,14 +247,14 @@ func (p *project) hopeless(ctx context.Context, f function, wanted []variable) (
 		switch {
 		case v.Value != "":
 			return v.Value
-		case !isPush(name):
+		case !isForStarting(name):
 			return p.target.getenv(name)
-		case ok || p.startsPayments && name == publicURL:
+		case ok || p.startsAny && name == publicURL:
 			return wellFormed[name]
 		}
 		return ""
 	}).Problems()
-	if !p.startsPayments || f.DeploymentID == "" {
+	if !p.startsAny || f.DeploymentID == "" {
 		return problems, nil
 	}
 	open, err := p.doorIsOpen(ctx)
@@ -258,6 +269,8 @@ func (p *project) hopeless(ctx context.Context, f function, wanted []variable) (
 var wellFormed = map[string]string{
 	"DARAJA_CONSUMER_KEY": "secret", "DARAJA_CONSUMER_SECRET": "secret", "DARAJA_PASSKEY": "secret",
 	handler.SigningKey: strings.Repeat("0", 64), publicURL: "https://unknown",
+	payoutKey: "secret", payoutSecret: "secret", initiatorPassword: "secret",
+	securityCredential: base64.StdEncoding.EncodeToString(make([]byte, 256)),
 }
 
 // doorIsOpen asks the function that is deployed whether it takes a callback without a
@@ -276,10 +289,10 @@ func (p *project) doorIsOpen(ctx context.Context) (bool, error) {
 	return status == http.StatusBadRequest, nil
 }
 
-// isPush reports whether a variable is for starting payments, and isSecret whether
-// nobody but the function should be able to read it.
-func isPush(name string) bool   { return variableNamed(name).Push }
-func isSecret(name string) bool { return variableNamed(name).Secret }
+// isForStarting reports whether a variable is for starting payments or payouts, and
+// isSecret whether nobody but the function should be able to read it.
+func isForStarting(name string) bool { return variableNamed(name).Starts() }
+func isSecret(name string) bool      { return variableNamed(name).Secret }
 
 func variableNamed(name string) handler.Variable {
 	for _, v := range handler.Variables() {
@@ -313,10 +326,13 @@ func fixVariables(ctx context.Context, p *project) error {
 		r, there := find(remote, v.Key)
 		return there && (r.Secret && !p.isDue(v) || !r.Secret && r.Value == v.Value)
 	})
-	if slices.ContainsFunc(wanted, func(v variable) bool { return isPush(v.Key) }) {
+	if slices.ContainsFunc(wanted, func(v variable) bool { return isForStarting(v.Key) }) {
 		// What Safaricom refuses is not put where nobody can read it.
 		if answer, asked := p.token(ctx); asked && answer.Credentials {
 			return errors.New(p.refusal(answer))
+		}
+		if answer, asked := p.payoutToken(ctx); asked && answer.Credentials {
+			return errors.New(p.payoutRefusal(answer.Detail))
 		}
 	}
 	for _, v := range wanted {

@@ -191,7 +191,10 @@ func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 	if err := s.showSamples(); err != nil {
 		return err
 	}
-	if err := s.showPayments(ctx); err != nil || o.once || ctx.Err() != nil {
+	if err := s.showPayments(ctx); err != nil || ctx.Err() != nil && !o.once {
+		return err
+	}
+	if err := s.showPayouts(); err != nil || o.once || ctx.Err() != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nTo post a callback of your own, in another terminal:\n%s", triggerCommand(m.Machine))
@@ -260,14 +263,16 @@ func (m *machine) settings(getenv func(string) string) (map[string]string, error
 		}
 	}
 	for _, v := range handler.Variables() {
-		if v.Push && getenv(v.Name) != "" {
+		if v.Starts() && getenv(v.Name) != "" {
 			return nil, fmt.Errorf("%s is set, but here payments are started at a fake Safaricom: unset it", v.Name)
 		}
 	}
 	environment[handler.CallbackSecret] = cmp.Or(getenv(handler.CallbackSecret), localSecret)
 	environment["DARAJA_ANONYMOUS_READ"] = getenv("DARAJA_ANONYMOUS_READ")
 	maps.Copy(environment, m.pushSettings())
-	return environment, nil
+	payouts, err := m.payoutSettings()
+	maps.Copy(environment, payouts)
+	return environment, err
 }
 
 // instead says so if the address has another port than the one that was asked for.

@@ -48,9 +48,9 @@ func merchant() fakesafaricom.Merchant {
 }
 
 // newSafaricom returns a Safaricom whose clock is so far behind that, moved on for each
-// payment, it never says of anything that it happened in the future.
+// payment and payout, it never says of anything that it happened in the future.
 func newSafaricom() *fakesafaricom.Safaricom {
-	s := fakesafaricom.NewAt(time.Now().Add(-time.Duration(len(payments)+1) * outcomeKnown))
+	s := fakesafaricom.NewAt(time.Now().Add(-time.Duration(len(payments)+2*len(payouts)+1) * outcomeKnown))
 	s.AllowLoopback = true
 	s.Strangers = fakesafaricom.Phone{Answer: fakesafaricom.Asks}
 	s.AddMerchant(merchant())
@@ -262,7 +262,12 @@ func pushBody(id, phone string, amount int64, reference string) string {
 // ask calls the function as an app does: with createExecution and the session of a user.
 // It returns the function's own status and reply.
 func ask(m *testbed.Machine, user, body string) (status int, reply string, err error) {
-	params, err := json.Marshal(map[string]any{"async": false, "method": http.MethodPost, "path": "/stk/push", "body": body})
+	return call(m, "/stk/push", user, body)
+}
+
+// call does the same at any path.
+func call(m *testbed.Machine, path, user, body string) (status int, reply string, err error) {
+	params, err := json.Marshal(map[string]any{"async": false, "method": http.MethodPost, "path": path, "body": body})
 	if err != nil {
 		return 0, "", err
 	}
