@@ -185,6 +185,83 @@ func TestAsksAgain(t *testing.T) {
 	}
 }
 
+// TestRefusalsUnheard: what was refused says so in its document, if no reply ever comes.
+func TestRefusalsUnheard(t *testing.T) {
+	s := newShop(t)
+	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", After: true, Reply: fakeappwrite.HTML(502)})
+	r := s.startPay(s.client("amina"), order(phoneA))
+	r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
+	testbed.Until(t, "a fourth ask", func() bool {
+		s.clock.advance(100 * time.Millisecond)
+		return s.count("execute") == 4
+	})
+	if got := r.until(Failed); got.Reason == "" || !got.AskAgain() {
+		t.Errorf("%+v, want Safaricom's words", got)
+	}
+	r.end()
+}
+
+// TestLookAgain: what was read before the payment is no answer to a question after it.
+func TestLookAgain(t *testing.T) {
+	s := newShop(t)
+	s.pending()
+	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
+	c := s.client("amina")
+	held := &holding{RoundTripper: c.http.Transport, read: make(chan struct{}), release: make(chan struct{})}
+	c.http.Transport = held
+	r := s.startResume(c, someID)
+	<-held.read
+	r.wait("Realtime's refusal", func(s State) bool { return s.Err != nil })
+	s.paid()
+	c.Wake()
+	testbed.Until(t, "the waking is heard", func() bool {
+		c.realtime.mu.Lock()
+		defer c.realtime.mu.Unlock()
+		for f := range c.realtime.feeds {
+			return !f.news.read && len(f.changed) == 0
+		}
+		return false
+	})
+	close(held.release)
+	r.until(Success)
+}
+
+// holding holds the first reply that has a document back.
+type holding struct {
+	http.RoundTripper
+	once          sync.Once
+	read, release chan struct{}
+}
+
+func (h *holding) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := h.RoundTripper.RoundTrip(r)
+	if strings.HasSuffix(r.URL.Path, someID) {
+		h.once.Do(func() {
+			close(h.read)
+			<-h.release
+		})
+	}
+	return response, err
+}
+
+// TestPendingList: the newest first, and a project without payouts has none.
+func TestPendingList(t *testing.T) {
+	s := newShop(t)
+	s.start("000000000000000000b1")
+	s.Clock.MoveTo(s.Clock.Now().Add(time.Second))
+	s.start("000000000000000000a1")
+	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "disbursements") })
+	open, err := s.client("amina").Pending(context.Background())
+	if err != nil || len(open) != 2 || open[0].ID != "000000000000000000a1" {
+		t.Errorf("%+v, %v; want two, and the newest first", open, err)
+	}
+	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "payments") })
+	if _, err := s.client("amina").Pending(context.Background()); err == nil {
+		t.Error("no error without a collection of payments")
+	}
+}
+
 // isTrouble reports whether a state tells of this answer of Appwrite.
 func isTrouble(code int) func(State) bool {
 	return func(s State) bool {
