@@ -1,8 +1,12 @@
 package parse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -203,15 +207,126 @@ func listed(success, cancelled, failed string) map[string]Status {
 
 func TestCodesAreExplained(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range codes {
-		if c.meaning == "" || c.source == "" {
-			t.Errorf("code %s of a %s has no meaning or no source", c.code, c.kind)
+	for _, c := range Codes() {
+		if c.Meaning == "" || c.Source == "" {
+			t.Errorf("code %s of a %s has no meaning or no source", c.Code, c.Kind)
 		}
-		key := string(c.kind) + " " + c.code
+		key := string(c.Kind) + " " + c.Code
+		if c.Code == "" {
+			key += string(c.Status)
+		}
 		if seen[key] {
-			t.Errorf("code %s of a %s is listed twice", c.code, c.kind)
+			t.Errorf("code %s of a %s is listed twice", c.Code, c.Kind)
 		}
 		seen[key] = true
+	}
+}
+
+// TestMessages holds what people are told to the money: "not completed" is said, and
+// asking again called safe, only where it is known that none moved.
+func TestMessages(t *testing.T) {
+	failure := regexp.MustCompile(`(?i)not completed|failed|cancelled|hayakukamilika|halikukamilika|hazikutumwa|lilighairiwa`)
+	success := regexp.MustCompile(`(?i)completed\. Thank|Payout completed|malipo yamekamilika\. Asante|^Pesa zimetumwa`)
+	for _, c := range Codes() {
+		t.Run(fmt.Sprintf("%s %s %s", c.Kind, c.Status, c.Code), func(t *testing.T) {
+			ended := c.Status == Failed || c.Status == Cancelled
+			for _, said := range []string{c.English, c.Swahili} {
+				if got := failure.MatchString(said); got != ended {
+					t.Errorf("says that it failed: %t, want %t: %s", got, ended, said)
+				}
+				if got := success.MatchString(said); got != (c.Status == Success) {
+					t.Errorf("says that it is paid: %t: %s", got, said)
+				}
+				if len(said) > 160 || !strings.HasSuffix(said, ".") {
+					t.Errorf("%d characters, want a sentence that fits into one SMS of 160: %s", len(said), said)
+				}
+			}
+			// Code 17: an earlier request of the same amount may have been paid.
+			if want := ended && !(c.Kind == Payment && c.Code == "17"); c.AskAgain != want {
+				t.Errorf("safe to ask again: %t, want %t", c.AskAgain, want)
+			}
+		})
+	}
+}
+
+// TestReadmeCodes: the README has the table as it is. With -update it is written anew.
+func TestReadmeCodes(t *testing.T) {
+	var table strings.Builder
+	for _, kind := range []Kind{Payment, Disbursement} {
+		fmt.Fprintf(&table, "| Code of a %s | Status | English | Swahili | Safe to ask again |\n|---|---|---|---|---|\n", kind)
+		for _, c := range Codes() {
+			if c.Kind != kind {
+				continue
+			}
+			again := map[bool]string{true: "yes", false: "no"}[c.AskAgain]
+			fmt.Fprintf(&table, "| %s | `%s` | %s | %s | %s |\n", cmp.Or(c.Code, "any other"), c.Status, c.English, c.Swahili, again)
+		}
+		table.WriteString("\n")
+	}
+	const file, heading = "../README.md", "\n### What to tell the customer\n"
+	readme, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(readme), heading)
+	section, after, _ := strings.Cut(rest, "\n### ")
+	words, got, tabled := strings.Cut(section, "\n| Code of a ")
+	if !found || !tabled {
+		t.Fatal("the README has no table of codes")
+	}
+	want := strings.TrimPrefix(table.String(), "| Code of a ")
+	if *update {
+		anew := before + heading + words + "\n| Code of a " + want + "\n### " + after
+		if err := os.WriteFile(file, []byte(strings.Replace(anew, "\n\n\n### ", "\n\n### ", 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got != strings.TrimSuffix(want, "\n") && !*update {
+		t.Errorf("the README's table of codes is\n%s\nwant\n%s(go test ./parse -run Readme -update writes it)", got, want)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		name   string
+		kind   Kind
+		status Status
+		code   int
+		reason string
+		want   string // code and status of the row
+	}{
+		{"a number", Payment, Failed, 2001, "The initiator information is invalid.", "2001 FAILED"},
+		{"the other kind", Disbursement, Failed, 2001, "", "2001 FAILED"},
+		{"a word", Payment, Failed, NoCode, "SFC_IC0003: no such party", "SFC_IC0003 FAILED"},
+		{"a word alone", Payment, Timeout, NoCode, "BW-JMS-100039", "BW-JMS-100039 TIMEOUT"},
+		{"a word beside a number", Payment, Failed, 1, "SFC_IC0003: x", "1 FAILED"},
+		{"not sent", Payment, Failed, NoCode, "NOT_SENT: no token", " FAILED"},
+		{"not listed", Payment, Failed, 31, "", " FAILED"},
+		{"pending", Payment, pending, NoCode, "NOT_SENT: interrupted", " PENDING"},
+		{"a pending payout", Disbursement, pending, NoCode, "", " PENDING"},
+		{"paid", Payment, Success, 0, "", "0 SUCCESS"},
+		{"a queue timeout under a failure's code", Disbursement, Timeout, 1, "The service request has timed out.", " TIMEOUT"},
+		{"a code of another status", Payment, Timeout, 1032, "", " TIMEOUT"},
+		{"a status that nobody knows", Payment, "REVERSED", 1, "", " TIMEOUT"},
+		{"cancelled under another code", Payment, Cancelled, 9, "", " CANCELLED"},
+		{"a payout cannot be cancelled", Disbursement, Cancelled, 1032, "", " TIMEOUT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Explain(tt.kind, tt.status, tt.code, tt.reason)
+			if row := got.Code + " " + string(got.Status); row != tt.want || got.Kind != tt.kind || got.English == "" {
+				t.Errorf("Explain = %s %q, want %q", got.Kind, row, tt.want)
+			}
+		})
+	}
+	causes := map[string]Cause{}
+	for _, c := range Codes() {
+		if c.Cause != "" {
+			causes[string(c.Kind)+" "+c.Code] = c.Cause
+		}
+	}
+	if want := (map[string]Cause{"payment 1": NotEnoughFunds, "payment 2001": WrongPIN, "payment 1001": SubscriberLocked}); !maps.Equal(causes, want) {
+		t.Errorf("causes %v, want those of the published client: %v", causes, want)
 	}
 }
 
