@@ -63,10 +63,6 @@ type Appwrite struct {
 	// MariaDB compares without regard to case in all of them.
 	PostgreSQL bool
 
-	// Platforms are the hosts of the project's web platforms: pages there may
-	// call, besides those of localhost.
-	Platforms []string
-
 	// Databases and Functions have the schema, by id. Only handlers of routes
 	// and functions given to [Appwrite.Do] may use them once requests come in.
 	Databases map[string]*Database
@@ -135,7 +131,6 @@ func NewEmpty() *Appwrite {
 		users:     map[string]User{},
 	}
 	a.handleOwn()
-	a.handleSessions()
 	return a
 }
 
@@ -184,9 +179,6 @@ func (a *Appwrite) SetDatabaseDown(down bool) {
 
 // ServeHTTP answers one request, or lets a fault spoil it.
 func (a *Appwrite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a.crossOrigin(w, r) {
-		return
-	}
 	// The body is read at once: only then does net/http notice a client
 	// that leaves.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
