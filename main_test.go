@@ -96,6 +96,7 @@ func TestDirections(t *testing.T) {
 		"settle":   {"parse"},
 		"parse":    {},
 		"daraja":   {},
+		"client":   {"parse"},
 
 		"docs/fulfil": {}, // an example, to be copied
 		"web":         {}, // files

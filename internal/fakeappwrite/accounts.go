@@ -16,6 +16,7 @@ import (
 // A User is one of the project's.
 type User struct {
 	ID                string
+	Name, Password    string
 	Labels            []string
 	Email, Phone      string // in international form
 	EmailVerification bool
@@ -28,7 +29,7 @@ func (a *Appwrite) AddUser(u User) {
 	a.Do(func() { a.users[u.ID] = u })
 }
 
-// AddSession makes secret, sent as X-Appwrite-Session, a session of user, who is added
+// AddSession makes secret a session of user, who is added
 // if there is none of that id.
 func (a *Appwrite) AddSession(secret, user string) {
 	a.Do(func() {
@@ -106,7 +107,7 @@ func serverSignature(signed string) []byte {
 // header. Whether there is such a session in this project is looked at only if the JWT
 // names one. A blocked user is 401 user_blocked.
 func (a *Appwrite) userOf(r *http.Request) (string, error) {
-	id := a.sessions[r.Header.Get("X-Appwrite-Session")]
+	id := a.sessions[a.sessionSecret(r)]
 	if jwt := r.Header.Get("X-Appwrite-JWT"); jwt != "" {
 		claims, err := a.readJWT(jwt)
 		if err != nil {
@@ -158,12 +159,105 @@ func (a *Appwrite) hasSession(user, id string) bool {
 // and a key as well, 1.9.0 and 1.9.6 said 401 general_unauthorized_scope, and 1.8.1 403
 // user_key_and_session_set.
 func (a *Appwrite) account(q *Request) (Reply, error) {
-	u := a.users[q.caller.user]
-	return Reply{Status: http.StatusOK, Body: Model{
-		"$id": u.ID, "name": "", "status": true, "email": u.Email, "phone": u.Phone,
+	return Reply{Status: http.StatusOK, Body: a.userModel(q.caller.user)}, nil
+}
+
+// userModel is a user as accounts and sockets show him, nil for a guest.
+func (a *Appwrite) userModel(id string) Model {
+	u, known := a.users[id]
+	if !known {
+		return nil
+	}
+	return Model{
+		"$id": u.ID, "name": u.Name, "status": !u.Blocked, "email": u.Email, "phone": u.Phone,
 		"labels":            append([]string{}, u.Labels...),
 		"emailVerification": u.EmailVerification, "phoneVerification": u.PhoneVerification,
-	}}, nil
+	}
+}
+
+// The cookies of a session. Browsers throw the first one away over http, since it is for
+// other sites and not for https alone.
+const (
+	sessionCookie       = "a_session_" + ProjectID
+	legacySessionCookie = sessionCookie + "_legacy"
+)
+
+// sessionSecret is the one that a request carries, in the first of these: a cookie, its
+// older twin, the header, and what takes the place of cookies in browsers that keep none.
+func (a *Appwrite) sessionSecret(r *http.Request) string {
+	for _, name := range []string{sessionCookie, legacySessionCookie} {
+		if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
+			return cookie.Value
+		}
+	}
+	if secret := r.Header.Get("X-Appwrite-Session"); secret != "" {
+		return secret
+	}
+	var fallback map[string]string
+	if json.Unmarshal([]byte(r.Header.Get("X-Fallback-Cookies")), &fallback) != nil {
+		return ""
+	}
+	return fallback[sessionCookie]
+}
+
+// signIn makes a session for e-mail address and password.
+func (a *Appwrite) signIn(q *Request) (Reply, error) {
+	var given struct{ Email, Password string }
+	if err := q.Read(&given, "email", "password"); err != nil {
+		return Reply{}, err
+	}
+	for _, u := range a.users {
+		if u.Email == given.Email && u.Password == given.Password && u.Password != "" {
+			return a.newSession(q, u)
+		}
+	}
+	return Reply{}, &Error{401, "user_invalid_credentials", "Invalid credentials. Please check the email and password."}
+}
+
+// signInAnonymously makes a user without e-mail address and phone, and a session.
+func (a *Appwrite) signInAnonymously(q *Request) (Reply, error) {
+	return a.newSession(q, User{ID: NewID()})
+}
+
+// newSession answers with a session whose secret is in the cookies and, for pages that
+// are not of the same domain, in a header: always on localhost and addresses. The body
+// has it for API keys alone.
+func (a *Appwrite) newSession(q *Request, u User) (Reply, error) {
+	if q.caller.user != "" {
+		return Reply{}, &Error{401, "user_session_already_exists", "Creation of a session is prohibited when a session is active."}
+	}
+	secret := NewID() + NewID()
+	a.users[u.ID], a.sessions[secret] = u, u.ID
+	cookie := func(name string, sameSite http.SameSite) *http.Cookie {
+		return &http.Cookie{Name: name, Value: secret, Path: "/", HttpOnly: true, SameSite: sameSite, Secure: q.HTTP.TLS != nil && sameSite != 0}
+	}
+	fallback, err := json.Marshal(map[string]string{sessionCookie: secret})
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{
+		Status: http.StatusCreated,
+		Header: map[string]string{"X-Fallback-Cookies": string(fallback)},
+		Cookie: []*http.Cookie{cookie(sessionCookie, http.SameSiteNoneMode), cookie(legacySessionCookie, 0)},
+		Body: Model{"$id": sessionID(secret), "userId": u.ID, "expire": formatTime(a.now().AddDate(1, 0, 0)),
+			"provider": "email", "current": true, "secret": ""},
+	}, nil
+}
+
+// signOut ends the session of the request.
+func (a *Appwrite) signOut(q *Request) (Reply, error) {
+	delete(a.sessions, a.sessionSecret(q.HTTP))
+	return Reply{Status: http.StatusNoContent}, nil
+}
+
+// createJWT makes one of the request's session, which newer servers refuse to whoever
+// comes with a JWT.
+func (a *Appwrite) createJWT(q *Request) (Reply, error) {
+	secret := a.sessionSecret(q.HTTP)
+	if a.sessions[secret] == "" {
+		return Reply{}, &Error{401, "user_jwt_creation_denied", "A session is needed."}
+	}
+	return Reply{Status: http.StatusCreated, Body: Model{"jwt": a.sessionJWT(secret)}}, nil
 }
 
 // as gives an execution what the platform tells a function of who asked for it: of a
@@ -171,7 +265,7 @@ func (a *Appwrite) account(q *Request) (Reply, error) {
 // of a caller with a JWT the user alone; of keys and guests nothing.
 func (a *Appwrite) as(q *Request, e *Execution) {
 	e.UserID = q.caller.user
-	session := q.HTTP.Header.Get("X-Appwrite-Session")
+	session := a.sessionSecret(q.HTTP)
 	switch {
 	case e.UserID == "" || q.HTTP.Header.Get("X-Appwrite-JWT") != "":
 	case e.ScheduledAt.IsZero():

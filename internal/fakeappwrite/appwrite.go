@@ -68,6 +68,10 @@ type Appwrite struct {
 	Databases map[string]*Database
 	Functions map[string]*Function
 
+	// Platforms are the hostnames of the project's web platforms: pages of other
+	// hosts may not call the API.
+	Platforms []string
+
 	// Run runs a function at once, for whoever waits for it. Nil refuses that.
 	Run func(Execution) Answer
 
@@ -85,6 +89,10 @@ type Appwrite struct {
 	faults   []*Fault
 	calls    []*Call
 	events   []Event
+
+	realtime Realtime
+	sockets  map[*socket]bool
+	opens    map[string][]time.Time // of sockets, by the address
 }
 
 // Call is one request that came in.
@@ -92,7 +100,8 @@ type Call struct {
 	// Operation is that of the route, empty if there is none. Those of
 	// documents are create, get, replace (PATCH), delete and list, and two
 	// that the fake always fails: upsert (PUT), and bulk, a write without an
-	// id. Besides there are execute, list executions, version and account.
+	// id. Besides there are execute, list executions, version, account, sign in,
+	// sign out, jwt and realtime.
 	Operation string
 	Method    string
 	Path      string // as sent, without the query
@@ -129,6 +138,7 @@ func NewEmpty() *Appwrite {
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
 		users:     map[string]User{},
+		Platforms: []string{"localhost", "127.0.0.1"},
 	}
 	a.handleOwn()
 	return a
@@ -179,6 +189,9 @@ func (a *Appwrite) SetDatabaseDown(down bool) {
 
 // ServeHTTP answers one request, or lets a fault spoil it.
 func (a *Appwrite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.cors(w, r) {
+		return
+	}
 	// The body is read at once: only then does net/http notice a client
 	// that leaves.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -200,6 +213,10 @@ func (a *Appwrite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if fault != nil && fault.Reply != nil && !fault.After {
 		fault.Reply(out, r)
+		return
+	}
+	if route.operation == "realtime" {
+		a.serveRealtime(out, r)
 		return
 	}
 	send := a.noRoute
@@ -274,6 +291,9 @@ func (a *Appwrite) do(route route, q *Request) Reply {
 func (a *Appwrite) handle(route route, q *Request) Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if !a.knowsOrigin(q.HTTP) {
+		return a.Failure(&Error{403, "general_unknown_origin", "Invalid Origin. Register your new client as a new Web platform on your project console dashboard"})
+	}
 	var err error
 	if q.caller, err = a.authenticate(q.HTTP, route.scopes); err != nil {
 		return a.Failure(err)

@@ -104,7 +104,7 @@ func (a *Appwrite) create(q *Request) (Reply, error) {
 	}
 	c.insert(d)
 	a.publish(c, d, "create")
-	return Reply{Status: http.StatusCreated, Body: a.render(q, c, d)}, nil
+	return Reply{Status: http.StatusCreated, Body: a.render(q.HTTP, c, d)}, nil
 }
 
 // newDocumentID returns the id for a new document, empty if none was given.
@@ -134,7 +134,7 @@ func (a *Appwrite) get(q *Request) (Reply, error) {
 	if a.CachedRow {
 		c.cache(d)
 	}
-	return Reply{Status: http.StatusOK, Body: a.render(q, c, d)}, nil
+	return Reply{Status: http.StatusOK, Body: a.render(q.HTTP, c, d)}, nil
 }
 
 // document returns the one that the path names, or nil.
@@ -210,7 +210,7 @@ func (a *Appwrite) replace(q *Request) (Reply, error) {
 	}
 	c.put(d)
 	a.publish(c, d, "update")
-	return Reply{Status: http.StatusOK, Body: a.render(q, c, d)}, nil
+	return Reply{Status: http.StatusOK, Body: a.render(q.HTTP, c, d)}, nil
 }
 
 // merge returns old with the changes. A document that they leave as it was
@@ -289,7 +289,7 @@ func (a *Appwrite) list(q *Request) (Reply, error) {
 	}
 	documents := make([]Model, len(page))
 	for i, d := range page {
-		documents[i] = a.render(q, c, d)
+		documents[i] = a.render(q.HTTP, c, d)
 		maps.DeleteFunc(documents[i], func(key string, _ any) bool {
 			return selected != nil && !selected[key] && !strings.HasPrefix(key, "$")
 		})
@@ -408,15 +408,16 @@ func (d *Document) cutAtNUL() *Document {
 	return &stored
 }
 
-// publish notes the event of a write.
+// publish notes the event of a write, and sends it to those who listen.
 func (a *Appwrite) publish(c *Collection, d *Document, action string) {
 	a.events = append(a.events, Event{c.ID, d.ID, action, d.clone()})
+	a.broadcast(c, d, action)
 }
 
-func (a *Appwrite) render(q *Request, c *Collection, d *Document) Model {
+func (a *Appwrite) render(r *http.Request, c *Collection, d *Document) Model {
 	body := Model{
 		"$id":           d.ID,
-		"$sequence":     a.sequence(q.HTTP, d.Sequence),
+		"$sequence":     a.sequence(r, d.Sequence),
 		"$createdAt":    formatTime(d.CreatedAt),
 		"$updatedAt":    formatTime(d.UpdatedAt),
 		"$permissions":  d.Permissions,

@@ -150,6 +150,7 @@ type Reply struct {
 	Status int
 	Header map[string]string
 	Body   any // JSON, or bytes that go out as they are, or nil for none
+	Cookie []*http.Cookie
 
 	then func() Reply // makes the reply, when the lock is free again
 }
@@ -171,6 +172,9 @@ func errorBody(e *Error, version string) Model {
 func (rep Reply) Write(w http.ResponseWriter) {
 	for k, v := range rep.Header {
 		w.Header().Set(k, v)
+	}
+	for _, cookie := range rep.Cookie {
+		http.SetCookie(w, cookie)
 	}
 	body, isBytes := rep.Body.([]byte)
 	if !isBytes && rep.Body != nil {

@@ -48,6 +48,11 @@ func (a *Appwrite) handleOwn() {
 	a.Handle("GET", executions, "list executions", []string{"execution.read"}, a.listExecutions)
 	a.Handle("GET", "/v1/health/version", "version", []string{"public"}, a.version)
 	a.Handle("GET", "/v1/account", "account", []string{"account"}, a.account)
+	a.Handle("POST", "/v1/account/sessions/email", "sign in", []string{"public"}, a.signIn)
+	a.Handle("POST", "/v1/account/sessions/anonymous", "sign in", []string{"public"}, a.signInAnonymously)
+	a.Handle("DELETE", "/v1/account/sessions/current", "sign out", []string{"account"}, a.signOut)
+	a.Handle("POST", "/v1/account/jwts", "jwt", []string{"account"}, a.createJWT)
+	a.Handle("GET", "/v1/realtime", "realtime", nil, refuse) // see serveRealtime
 }
 
 // refuse fails what Appwrite does and nobody here may rely on.

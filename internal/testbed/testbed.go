@@ -95,6 +95,7 @@ func listen(port int, on func(network, address string) (net.Listener, error)) (n
 
 // Close ends both servers and their connections.
 func (m *Machine) Close() {
+	m.Appwrite.DropSockets() // of which their server knows no more
 	for _, s := range m.servers {
 		s.Close()
 	}
