@@ -380,7 +380,7 @@ function showPot() {
   write($('of-total'), say('ofTotal', { total: money(total) }));
   write($('rest'), sum > total ? say('tooMuch', { amount: money(sum - total) }) : sum === total ? say('full') : say('toGo', { amount: money(total - sum) }));
   $('pot').classList.toggle('full', sum >= total);
-  $('liquid').style.transform = `translateY(${Math.round(182 - 152 * Math.min(1, sum / total))}px)`;
+  $('liquid').style.transform = `translateY(${Math.round(186 - 134 * Math.min(1, sum / total))}px)`;
   const bar = $('bar');
   bar.setAttribute('aria-valuemax', total);
   bar.setAttribute('aria-valuenow', Math.min(sum, total));
