@@ -94,6 +94,27 @@ func (s Documents) List(ctx context.Context, kind parse.Kind, queries ...Query) 
 	return documents, nil
 }
 
+// ListAll returns what the queries select, page by page and at most so many documents. The
+// queries must not bound a page themselves. No document may be changed meanwhile by what
+// they order by: a page begins behind the present place of the last one's end.
+func (s Documents) ListAll(ctx context.Context, kind parse.Kind, most int, queries ...Query) (found []settle.Document, err error) {
+	queries = append(queries, Limit(documentsAPage))
+	selecting := len(queries)
+	for {
+		page, err := s.List(ctx, kind, queries...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page...)
+		if len(page) < documentsAPage || len(found) >= most {
+			return found[:min(most, len(found))], nil
+		}
+		queries = append(queries[:selecting:selecting], CursorAfter(page[len(page)-1].DocumentID))
+	}
+}
+
+const documentsAPage = 100
+
 // Query is one of Appwrite's queries for a list.
 type Query struct {
 	Method    string `json:"method"`
@@ -111,11 +132,21 @@ func Equal(attribute string, values ...any) Query { return Query{"equal", attrib
 
 // After selects what has a later time.
 func After(attribute string, t time.Time) Query {
-	return Query{"greaterThan", attribute, []any{t.UTC().Format("2006-01-02T15:04:05.000Z")}}
+	return Query{"greaterThan", attribute, []any{formatTime(t)}}
 }
+
+// Before selects what has an earlier time. What has none is not selected.
+func Before(attribute string, t time.Time) Query {
+	return Query{"lessThan", attribute, []any{formatTime(t)}}
+}
+
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // NewestFirst orders by creation.
 func NewestFirst() Query { return Query{Method: "orderDesc", Attribute: "$createdAt"} }
+
+// EarliestFirst orders by a time.
+func EarliestFirst(attribute string) Query { return Query{Method: "orderAsc", Attribute: attribute} }
 
 // CursorAfter begins a page behind that document.
 func CursorAfter(id string) Query { return Query{Method: "cursorAfter", Values: []any{id}} }

@@ -21,10 +21,16 @@ func (f *Function) caller(ctx context.Context, r *request, api appwrite.Document
 	default:
 		return account, &problem{Type: unavailable, Message: "who asks could not be seen, and nothing was sent", log: err.Error()}
 	}
-	if !account.EmailVerification && !account.PhoneVerification && f.config.unverifiedPush != "any" {
-		return account, &problem{Type: forbidden, Message: "verify your e-mail address or phone number first"}
-	}
 	return account, nil
+}
+
+// mayPush refuses users who have proven no address: anyone can make a thousand accounts,
+// and ring a thousand phones.
+func (f *Function) mayPush(account appwrite.Account) *problem {
+	if !account.EmailVerification && !account.PhoneVerification && f.config.unverifiedPush != "any" {
+		return &problem{Type: forbidden, Message: "verify your e-mail address or phone number first"}
+	}
+	return nil
 }
 
 // cashier is the label of users who may ask for any number of payments.

@@ -30,6 +30,7 @@ type clock struct {
 	pause      func(time.Duration)
 	pushBegins time.Duration // no call to Safaricom begins later, counted from the request
 	pushLasts  time.Duration // none ends later
+	sweepLasts time.Duration // no call of a sweep ends later but those that store its last answer
 }
 
 // newClock answers Safaricom within 5 s, unless keeping the verdict needs longer, and
@@ -48,6 +49,7 @@ func newClock() clock {
 		pause:      time.Sleep,
 		pushBegins: 12 * time.Second,
 		pushLasts:  25 * time.Second,
+		sweepLasts: 22 * time.Second,
 	}
 }
 

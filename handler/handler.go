@@ -76,7 +76,8 @@ func (f *Function) documents(key string) appwrite.Documents {
 // Serve answers one request.
 func (f *Function) Serve(ctx openruntimes.Context) openruntimes.Response {
 	body := bytes.TrimPrefix(ctx.Req.BodyBinary(), []byte("\uFEFF")) // a byte order mark says nothing
-	rt, prefix := f.find(ctx.Req.Path, ctx.Req.Query)
+	scheduled := len(body) == 0 && ctx.Req.Method == http.MethodPost && ctx.Req.Headers["x-appwrite-trigger"] == "schedule"
+	rt, prefix := f.find(ctx.Req.Path, ctx.Req.Query, scheduled)
 	switch {
 	case rt == nil:
 		return notFound(ctx, body)

@@ -44,7 +44,7 @@ func newWorld(t testing.TB) *world {
 func patient(now func() time.Time) clock {
 	return clock{now: now, timeout: testbed.UntilHung, wait: func(time.Time, time.Duration) {},
 		oneCall: time.Hour, store: time.Hour, queue: time.Hour,
-		pause: func(time.Duration) {}, pushBegins: time.Hour, pushLasts: time.Hour}
+		pause: func(time.Duration) {}, pushBegins: time.Hour, pushLasts: time.Hour, sweepLasts: time.Hour}
 }
 
 // payload reads one of testdata, such as "stk/paid".

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -13,14 +14,12 @@ import (
 // What keeps one user, or one phone, from being asked too often. A request that was
 // refused counts too.
 const (
-	limitWindow    = 10 * time.Minute
-	pushesByUser   = 5
-	pushesToPhone  = 3
-	promptLasts    = 90 * time.Second // how long a phone may still show a prompt
-	unresolvedFor  = 24 * time.Hour   // how long a payment of unknown outcome stands in the way of its like
-	secondLook     = 500 * time.Millisecond
-	firstCheck     = 90 * time.Second // when Safaricom is asked for the first time
-	documentsAPage = 100
+	limitWindow   = 10 * time.Minute
+	pushesByUser  = 5
+	pushesToPhone = 3
+	promptLasts   = 90 * time.Second // how long a phone may still show a prompt
+	unresolvedFor = 24 * time.Hour   // how long a payment of unknown outcome stands in the way of its like
+	secondLook    = 500 * time.Millisecond
 )
 
 // checkLimits counts after the claim was made, and with it, so that requests that come
@@ -61,19 +60,9 @@ func (p *pushing) checkLimits(ctx context.Context) *problem {
 
 // list returns the started payments that a query selects of the time before the claim,
 // this one included, the newest first and however many they are.
-func (p *pushing) list(ctx context.Context, window time.Duration, query appwrite.Query) (found []settle.Document, err error) {
-	queries := []appwrite.Query{query, appwrite.After("$createdAt", p.claim.Server.CreatedAt.Add(-window)), appwrite.NewestFirst(), appwrite.Limit(documentsAPage)}
-	for {
-		page, err := p.api.List(ctx, parse.Payment, queries...)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, page...)
-		if len(page) < documentsAPage {
-			return slices.DeleteFunc(found, func(d settle.Document) bool { return d.RequestKey == "" }), nil
-		}
-		queries = append(queries[:4:4], appwrite.CursorAfter(page[len(page)-1].DocumentID))
-	}
+func (p *pushing) list(ctx context.Context, window time.Duration, query appwrite.Query) ([]settle.Document, error) {
+	found, err := p.api.ListAll(ctx, parse.Payment, math.MaxInt, query, appwrite.After("$createdAt", p.claim.Server.CreatedAt.Add(-window)), appwrite.NewestFirst())
+	return slices.DeleteFunc(found, func(d settle.Document) bool { return d.RequestKey == "" }), err
 }
 
 // age is how much older a document is than the claim.

@@ -17,8 +17,8 @@ import (
 
 // Every line of either log is a mark and then keys with their values, those quoted that
 // may hold a space. The log has one line for each request, without a mark. Marks of the
-// error log are refused, failed, odd, conflict, collision, mismatch, CHARGED-TWICE, panic
-// and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers and names. An id
+// error log are refused, failed, odd, conflict, collision, mismatch, CHARGED-TWICE,
+// UNRESOLVED, panic and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers and names. An id
 // that Safaricom made is masked, but in an UNSETTLED line; one that an app made is not.
 
 // done is the log's line for a delivery.
@@ -40,6 +40,10 @@ func (d *delivery) disagreements(result settle.Result) (lines []string) {
 	switch result.Outcome {
 	case settle.Conflict, settle.Collision, settle.Mismatch:
 		lines = append(lines, fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document)))
+	}
+	// A SUCCESS without a receipt is what Safaricom said when it was asked.
+	if stored := &result.Stored; result.Outcome == settle.Conflict && d.started != "" && stored.Status == parse.Success && stored.Receipt == "" {
+		lines = append(lines, unresolved(d.route.name, stored, fmt.Sprintf("its callback says status=%s code=%d", d.document.Status, d.document.Code)))
 	}
 	beside := result.Outcome == settle.Collision || result.Outcome == settle.Mismatch
 	if one, other := result.Stored.Receipt, d.document.Receipt; d.started != "" && beside && one != "" && other != "" && one != other {

@@ -47,7 +47,7 @@ func readPush(body []byte) (p pushRequest, wrong *problem) {
 			fields[name] = rule
 		}
 	}
-	check("id", &p.id, func() bool { return isRequestID(p.id) }, "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen")
+	check("id", &p.id, func() bool { return isRequestID(p.id) }, idRule)
 	check("phone", &p.phone, func() bool {
 		phone, err := daraja.ParseMSISDN(p.phone)
 		p.phone = phone
@@ -66,6 +66,8 @@ func readPush(body []byte) (p pushRequest, wrong *problem) {
 	p.description = cmp.Or(p.description, p.reference)
 	return p, nil
 }
+
+const idRule = "must be 16 to 36 of 0-9, a-f and hyphen, the first and last no hyphen"
 
 const hexDigits = "0123456789abcdef"
 
@@ -157,6 +159,9 @@ func (p *pushing) run(ctx context.Context) (*pushReply, *problem) {
 	if p.account, failed = p.function.caller(ctx, p.request, p.api); failed != nil {
 		return nil, failed
 	}
+	if failed = p.function.mayPush(p.account); failed != nil {
+		return nil, failed
+	}
 	a, c := p.asked, &p.function.config
 	p.requestKeys = c.keyedHashes(forRequest, a.phone, strconv.FormatInt(a.amount, 10), a.reference, a.description)
 	p.phoneKeys = c.keyedHashes(forPhone, a.phone)
@@ -179,7 +184,7 @@ func (p *pushing) makeClaim(ctx context.Context) (*pushReply, *problem) {
 	now := p.function.clock.now()
 	claim := settle.Claim(p.asked.id, settle.Started{
 		UserID: p.account.ID, Reference: p.asked.reference, RequestedAmount: p.asked.amount,
-		RequestKey: p.requestKeys[0], PhoneKey: p.phoneKeys[0], NextCheckAt: now.Add(firstCheck),
+		RequestKey: p.requestKeys[0], PhoneKey: p.phoneKeys[0], NextCheckAt: nextCheck(now, now),
 	}, now)
 	var err error
 	p.claim, err = p.api.Claim(ctx, &claim)
@@ -281,24 +286,31 @@ func (p *pushing) giveUp(failed *problem, code int) (*pushReply, *problem) {
 	return nil, failed
 }
 
-// change amends the claim for as long as wanted says so of it, and tries once more if
+// change amends the claim for as long as wanted says so of it.
+func (p *pushing) change(changes any, wanted func(*settle.Document) bool) (err error) {
+	p.claim, err = p.function.change(p.api, p.claim, changes, wanted)
+	return err
+}
+
+// change amends a document for as long as wanted says so of it, and tries once more if
 // what failed passes by itself. It has a time of its own: what is noted down here has
 // happened, whether or not time is left to ask.
-func (p *pushing) change(changes any, wanted func(*settle.Document) bool) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.function.clock.store)
+func (f *Function) change(api appwrite.Documents, d settle.Document, changes any, wanted func(*settle.Document) bool) (stands settle.Document, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), f.clock.store)
 	defer cancel()
+	stands = d
 	for range 2 {
-		p.claim, err = settle.Change(ctx, p.api, p.claim, changes, wanted)
+		stands, err = settle.Change(ctx, api, stands, changes, wanted)
 		if err == nil || appwrite.Classify(err) != appwrite.Transient || ctx.Err() != nil {
 			break
 		}
 	}
-	return err
+	return stands, err
 }
 
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
 func (p *pushing) safaricomProblem(a daraja.Answer) *problem {
-	detail := strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", a.HTTPStatus, a.Code, a.Reason, a.Field, a.Hint))
+	detail := describeDetail(a.Detail)
 	refusal := ""
 	if a.Outcome == daraja.Refused {
 		refusal = a.Reason
@@ -311,6 +323,11 @@ func (p *pushing) safaricomProblem(a daraja.Answer) *problem {
 	default:
 		return &problem{Type: unavailable, Message: "Safaricom could not be asked, and nothing was sent", log: detail}
 	}
+}
+
+// describeDetail says why Safaricom does not do what it was asked, for the error log.
+func describeDetail(d daraja.Detail) string {
+	return strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", d.HTTPStatus, d.Code, d.Reason, d.Field, d.Hint))
 }
 
 // storeProblem is what an app is told when the database fails before anything was sent.

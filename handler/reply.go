@@ -15,6 +15,7 @@ const (
 	unauthenticated problemType = "unauthenticated"
 	forbidden       problemType = "forbidden"
 	conflicting     problemType = "conflict"
+	notFoundHere    problemType = "not_found"
 	busy            problemType = "busy"
 	rejected        problemType = "rejected"
 	badCredentials  problemType = "credentials"
@@ -33,6 +34,8 @@ func (t problemType) statusCode() int {
 		return http.StatusForbidden
 	case conflicting:
 		return http.StatusConflict
+	case notFoundHere:
+		return http.StatusNotFound
 	case busy:
 		return http.StatusTooManyRequests
 	case rejected:

@@ -19,6 +19,10 @@ type route struct {
 	methods []string // the first is the one to use
 	open    bool     // needs no callback secret
 
+	// scheduled is what Appwrite posts by the function's own schedule: nothing, to the
+	// bare domain. Anybody may have that posted.
+	scheduled bool
+
 	// parse reads a callback. It is nil for what is no callback.
 	parse func(body []byte) (parse.Verdict, error)
 	serve func(*Function, *request) openruntimes.Response
@@ -35,22 +39,24 @@ func routes() []route {
 		{path: "/callback", name: "callback", wire: "callback", methods: post, parse: parse.STK, serve: (*Function).callback},
 		{path: "/b2c/result", name: "b2c/result", wire: "b2c/result", methods: post, parse: parse.B2C, serve: (*Function).callback},
 		{path: "/b2c/timeout", name: "b2c/timeout", wire: "b2c/timeout", methods: post, parse: parse.B2CTimeout, serve: (*Function).callback},
+		{path: "", name: "sweep", methods: post, open: true, scheduled: true, serve: (*Function).sweep},
 		{path: "", name: "callback", wire: "callback", methods: post, parse: parse.STK, serve: (*Function).callback},
 		{path: "/stk/push", name: "stk/push", wire: "stk/push", methods: post, open: true, serve: (*Function).push},
+		{path: "/stk/check", name: "stk/check", methods: post, open: true, serve: (*Function).check},
 		{path: "/health", name: "health", methods: get, open: true, serve: (*Function).health},
 	}
 }
 
 // find returns the route that a path ends in, and the prefix before it, already checked
 // against the secrets. Without one it returns nil. The prefix has no slashes too many. A
-// signed callback needs no secret.
-func (f *Function) find(path string, query map[string]string) (rt *route, prefix string) {
+// signed callback needs no secret. scheduled is the same as a route's.
+func (f *Function) find(path string, query map[string]string, scheduled bool) (rt *route, prefix string) {
 	path = clean(path)
 	for i := range f.routes {
 		rt := &f.routes[i]
 		prefix, matches := strings.CutSuffix(path, rt.path)
 		switch {
-		case !matches:
+		case !matches, rt.scheduled && !scheduled:
 		case f.config.admits(prefix), rt.open && prefix == "", f.config.trusts(rt, query):
 			return rt, prefix
 		}

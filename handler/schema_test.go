@@ -65,7 +65,7 @@ func TestSchema(t *testing.T) {
 		{"enabled", f.Enabled, &yes},
 		{"logging", f.Logging, &yes},
 		{"events", f.Events, []string{}},
-		{"schedule", f.Schedule, ""},
+		{"schedule", f.Schedule, "*/5 * * * *"}, // the sweep
 		{"commands", f.Commands, ""},
 		{"execute", f.Execute, []string{"any"}}, // Safaricom has no account
 		{"scopes", f.Scopes, []string{"documents.read", "documents.write", "execution.write"}},

@@ -46,7 +46,7 @@ func (s *shop) claim(id, checkoutRequestID string) {
 	s.t.Helper()
 	now := s.Clock.Now()
 	d := settle.Claim(id, settle.Started{UserID: "amina", Reference: "Order 7", RequestedAmount: 10,
-		RequestKey: strings.Repeat("c", 64), PhoneKey: strings.Repeat("d", 64), NextCheckAt: now.Add(firstCheck)}, now)
+		RequestKey: strings.Repeat("c", 64), PhoneKey: strings.Repeat("d", 64), NextCheckAt: nextCheck(now, now)}, now)
 	if _, err := s.store().Claim(context.Background(), &d); err != nil {
 		s.t.Fatal(err)
 	}

@@ -35,6 +35,12 @@ type Server struct {
 	Sequence  int64     // orders documents by their creation
 }
 
+// ChangedAt is when it was written last, UTC.
+func (s Server) ChangedAt() time.Time {
+	at, _ := time.Parse(time.RFC3339, s.UpdatedAt)
+	return at.UTC()
+}
+
 // New returns the document that a verdict asks for.
 func New(v parse.Verdict, readRole string, now time.Time) Document {
 	id := v.ID

@@ -53,6 +53,11 @@ type Appwrite struct {
 	// once more. Seen: nothing was lost, many ran twice.
 	RunsTwice bool
 
+	// Cron makes [Appwrite.RunUntil] run functions on their schedules too: by
+	// UTC, with POST, the path / and nothing else, no user and no body (seen on
+	// all three versions). What a schedule missed is not made up for.
+	Cron bool
+
 	// StringSequence sends $sequence as a string whatever response format
 	// the caller asked for, which breaks the models of older SDKs.
 	StringSequence bool

@@ -67,6 +67,9 @@ func (a *Appwrite) RunUntil(until time.Time, clock interface{ MoveTo(time.Time) 
 func (a *Appwrite) takeDue(until time.Time) (due Execution, times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if e, found := a.nextOfCron(); found && !e.ScheduledAt.After(until) && (len(a.queue) == 0 || e.ScheduledAt.Before(a.queue[0].ScheduledAt)) {
+		return e, 1
+	}
 	if len(a.queue) == 0 || a.queue[0].ScheduledAt.After(until) {
 		return Execution{}, 0
 	}
@@ -77,6 +80,24 @@ func (a *Appwrite) takeDue(until time.Time) (due Execution, times int) {
 		return due, 2
 	}
 	return due, 1
+}
+
+// nextOfCron returns what a function's schedule runs next.
+func (a *Appwrite) nextOfCron() (next Execution, found bool) {
+	if !a.Cron {
+		return Execution{}, false
+	}
+	for _, f := range a.Functions {
+		every, err := f.every()
+		if err != nil || every == 0 {
+			continue
+		}
+		at := a.now().Truncate(every).Add(every)
+		if !found || at.Before(next.ScheduledAt) {
+			next, found = Execution{ID: NewID(), Function: f.ID, Method: http.MethodPost, Path: "/", ScheduledAt: at}, true
+		}
+	}
+	return next, found
 }
 
 // Restart is one of the platform's scheduler. Up to 1.8.1 that takes a schedule

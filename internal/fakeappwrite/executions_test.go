@@ -89,6 +89,42 @@ func TestQueueParams(t *testing.T) {
 	}
 }
 
+// TestCron has a function run on its schedule, between what waits in the queue.
+func TestCron(t *testing.T) {
+	a := newAppwrite(t)
+	a.AddKey("standard_all", "execution.write")
+	a.Functions["daraja"].Schedule, a.Cron = "*/5 * * * *", true
+	clock := newQueueClock()
+	a.Now = clock.Now
+	start := clock.Now().Truncate(5 * time.Minute)
+	if status, body := queueing(t, a, scheduled(start.Add(8*time.Minute), "/queued")); status != 202 {
+		t.Fatalf("%d %v", status, body)
+	}
+	var ran []string
+	run := func(e Execution) {
+		ran = append(ran, fmt.Sprint(e.Method, " ", e.Path, " ", e.ScheduledAt.Sub(start), " user=", e.UserID))
+		if e.Path == "/" && e.Body != "" {
+			t.Errorf("a schedule has the body %q", e.Body)
+		}
+	}
+	a.RunUntil(start.Add(11*time.Minute), clock, run)
+	want := []string{"POST / 5m0s user=", "POST /queued 8m0s user=", "POST / 10m0s user="}
+	if !slices.Equal(ran, want) {
+		t.Errorf("ran %q, want %q", ran, want)
+	}
+	// The platform was down for a quarter of an hour.
+	clock.MoveTo(start.Add(27 * time.Minute))
+	ran = nil
+	if a.RunUntil(start.Add(31*time.Minute), clock, run); !slices.Equal(ran, []string{"POST / 30m0s user="}) {
+		t.Errorf("after a pause ran %q", ran)
+	}
+	for _, schedule := range []string{"0 * * * *", "*/7 * * * *", "soon"} {
+		if _, err := New([]byte(`{"functions":[{"$id":"f","schedule":"` + schedule + `"}]}`)); err == nil {
+			t.Errorf("the fake takes the schedule %q", schedule)
+		}
+	}
+}
+
 // TestRunUntil: executions run at their time, in its order, those included that
 // are queued meanwhile, and each once.
 func TestRunUntil(t *testing.T) {

@@ -82,6 +82,20 @@ type Function struct {
 	ID      string   `json:"$id"`
 	Execute []string `json:"execute"` // the roles that may
 	Scopes  []string `json:"scopes"`  // of its own key
+
+	Schedule string `json:"schedule"` // a cron expression; see Appwrite.Cron
+}
+
+// every is the time from one run of a function's schedule to the next, 0 if it has none.
+func (f *Function) every() (time.Duration, error) {
+	if f.Schedule == "" {
+		return 0, nil
+	}
+	var minutes int
+	if _, err := fmt.Sscanf(f.Schedule, "*/%d * * * *", &minutes); err != nil || minutes < 1 || 60%minutes != 0 {
+		return 0, fmt.Errorf("the fake does not know the schedule %q", f.Schedule)
+	}
+	return time.Duration(minutes) * time.Minute, nil
 }
 
 // readSchema reads the databases, collections and functions of an appwrite.json.
@@ -95,6 +109,9 @@ func (a *Appwrite) readSchema(schema []byte) error {
 		return err
 	}
 	for _, f := range file.Functions {
+		if _, err := f.every(); err != nil {
+			return fmt.Errorf("function %q: %w", f.ID, err)
+		}
 		a.Functions[f.ID] = f
 	}
 	for _, db := range file.Databases {

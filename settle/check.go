@@ -1,0 +1,41 @@
+package settle
+
+import (
+	"context"
+	"time"
+
+	"openruntimes/handler/parse"
+)
+
+// Unresolved reports whether nobody knows yet what became of a started payment.
+func (d *Document) Unresolved() bool {
+	return d.RequestKey != "" && (d.Status == Pending || d.Status == parse.Timeout)
+}
+
+// CheckAt sets when Safaricom is to be asked, or for the zero time never again: that is
+// null on the wire, since Appwrite stores an empty text as now.
+func CheckAt(t time.Time) any {
+	return map[string]any{"nextCheckAt": nullable(formatTime(t))}
+}
+
+// GiveUp ends the questions about a document whose outcome nobody knows.
+func GiveUp(d *Document, now time.Time) any {
+	if d.Status != Pending {
+		return CheckAt(time.Time{})
+	}
+	return map[string]any{"status": parse.Timeout, "failureReason": "Safaricom has not said what became of it",
+		"resultCode": parse.NoCode, "settledAt": formatTime(now), "nextCheckAt": nil}
+}
+
+// SettleAnswer settles what Safaricom answered when it was asked about a started payment,
+// whose document was last read as d. Such an answer has no receipt. It only goes where
+// nobody knew: what a callback said stands. It returns the document as it then stands, and
+// whether the answer is what it says now; with an error it may be either.
+func SettleAnswer(ctx context.Context, s Store, d Document, v parse.Verdict, now time.Time) (stands Document, written bool, err error) {
+	answer := Document{Verdict: v, SettledAt: now}
+	stands, err = Change(ctx, s, d, answer.changes(&d), func(d *Document) bool {
+		written = d.Unresolved() && answer.Rank() > d.Rank()
+		return written
+	})
+	return stands, written, err
+}
