@@ -303,6 +303,12 @@ export class Payment {
   constructor(daraja, id) {
     this.#daraja = daraja;
     this.#state = new State('Idle', id);
+    /**
+     * Set if another payment of this user was open, and nothing was sent: the stream goes
+     * on with that one, under its id. It may have another amount and reference.
+     * @type {?DarajaError}
+     */
+    this.busy = null;
   }
 
   get state() { return this.#state; }
@@ -376,7 +382,8 @@ export class Payment {
    */
   #refused(problem, asked) {
     if (problem.type === 'busy' && problem.id) {
-      // The same is being paid already: that payment is the one to wait for.
+      // Another payment is open, of the same or on the same phone: that one is to be waited for.
+      this.busy = new DarajaError(problem);
       this.#rest();
       this.#asking = false;
       this.#notSent = null;

@@ -195,16 +195,23 @@ func (s *stage) press(p fakesafaricom.Prompt, answer fakesafaricom.Answer) error
 	}
 }
 
-// passTime lets the time of Safaricom and of the platform's queue pass, until ctx ends.
+// sweepEvery is the function's schedule in appwrite.json.
+const sweepEvery = 5 * time.Minute
+
+// passTime lets the time of Safaricom and of the platform pass, its queue and its
+// schedule, until ctx ends.
 func (m *machine) passTime(ctx context.Context) {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick, sweep := time.NewTicker(100*time.Millisecond), time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	defer sweep.Stop()
 	for last := time.Now(); ; {
 		select {
 		case now := <-tick.C:
 			m.safaricom.Advance(now.Sub(last))
 			m.RunUntil(m.Clock.Now())
 			last = now
+		case <-sweep.C:
+			m.Runtime.Execute(fakeappwrite.Execution{Method: http.MethodPost, Path: "/"})
 		case <-ctx.Done():
 			return
 		}

@@ -63,21 +63,24 @@ export function paid(documents) {
   return documents.filter((d) => d.status === 'SUCCESS').reduce((sum, d) => sum + (d.amount ?? d.requestedAmount ?? 0), 0);
 }
 
+/** What counts more, of several attempts: what was paid, what may be paid now, what nobody knows. */
+const WEIGHT = { Success: 3, Initiating: 2, Pending: 2, Timeout: 1 };
+
 /**
- * The attempt that says how a member stands: one that was paid, with a receipt if there
- * is one, else the latest.
+ * The attempt that says how a member stands: the one that counts most, else the latest. As
+ * long as nobody knows of one whether it was paid, none that failed later hides it.
  * @param {Attempt[]} attempts
  * @returns {Attempt|undefined}
  */
 export function decisive(attempts) {
-  const successes = attempts.filter((a) => a.state.name === 'Success');
-  const latest = (of) => of.reduce((best, a) => (!best || a.at > best.at ? a : best), undefined);
-  return successes.find((a) => a.state.document?.receipt) ?? latest(successes) ?? latest(attempts);
+  const weight = ({ state }) => (WEIGHT[state.name] ?? 0) + (state.document?.receipt ? 1 : 0);
+  return attempts.reduce((best, a) => (!best || weight(a) > weight(best) || weight(a) === weight(best) && a.at > best.at ? a : best), undefined);
 }
 
 /**
  * Takes what a document says into a member's attempts, and returns the attempt. A stream
- * that gave up stays so until its document has a verdict.
+ * that gave up stays so until its document has a verdict, and one that was refused knows
+ * better than its document why.
  * @param {Attempt[]} attempts
  * @param {PaymentDocument} document
  */
@@ -86,7 +89,7 @@ export function take(attempts, document) {
   if (!attempt) {
     attempt = { id: document.$id, at: Date.parse(document.$createdAt), state: stateOf(document) };
     attempts.push(attempt);
-  } else if (document.status !== 'PENDING') {
+  } else if (document.status !== 'PENDING' && attempt.state.name !== 'Error') {
     attempt.state = stateOf(document);
   }
   return attempt;

@@ -278,15 +278,22 @@ function follow(line, payment, at) {
   let attempt = line.attempts.find((a) => a.id === payment.id);
   if (!attempt) line.attempts.push(attempt = { id: payment.id, at, state: payment.state });
   payment.onState((state) => {
-    // A stream goes on with another payment if the same is being paid already.
     if (state.id !== attempt.id) {
-      line.attempts = line.attempts.filter((a) => a !== attempt && a.id !== state.id);
-      line.attempts.push(attempt = { ...attempt, id: state.id });
-      streams.set(state.id, payment);
-      keep(line);
+      // The stream goes on with a payment that was open. Only one of this bill is shown.
+      const { document } = state;
+      if (document && document.reference !== line.reference) {
+        attempt.state = new State('Error', attempt.id, { error: payment.busy });
+        payment.close();
+      } else if (document) {
+        line.attempts = line.attempts.filter((a) => a !== attempt && a.id !== state.id);
+        line.attempts.push(attempt = { id: state.id, at: Date.parse(document.$createdAt), state });
+        streams.set(state.id, payment);
+        keep(line);
+      }
+    } else if (!(attempt.state.last && (state.name === 'Timeout' || !state.last))) {
+      // What a document said before stands: the stream may know less.
+      attempt.state = state;
     }
-    // What a document said stands: a stream may have given up before.
-    if (!(attempt.state.document && attempt.state.last && !state.document)) attempt.state = state;
     show();
   });
 }
@@ -316,7 +323,7 @@ async function askAgain(line) {
     ask(line, false);
     return;
   }
-  if (await sureOf(line)) ask(line, true);
+  if (await sureOf(line)) ask(line, state.mayPayAgain);
 }
 
 function sureOf(line) {
