@@ -39,8 +39,7 @@ export const words = {
     badPhone: 'Please give a Kenyan mobile number, such as 0712 345 678.',
     samePhone: 'This phone is on the list already.',
 
-    collected: 'collected',
-    ofTotal: 'of {total}',
+    ofTotal: 'collected of {total}',
     toGo: '{amount} to go',
     tooMuch: '{amount} too much',
     full: 'Done. The pot is full.',
@@ -124,8 +123,7 @@ export const words = {
     badPhone: 'Tafadhali andika nambari ya simu ya Kenya, kama 0712 345 678.',
     samePhone: 'Simu hii tayari iko kwenye orodha.',
 
-    collected: 'zimekusanywa',
-    ofTotal: 'kati ya {total}',
+    ofTotal: 'zimekusanywa kati ya {total}',
     toGo: 'Bado {amount}',
     tooMuch: '{amount} zimezidi',
     full: 'Tayari. Kibubu kimejaa.',

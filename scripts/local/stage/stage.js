@@ -10,7 +10,7 @@ function send(path, body) {
 function newPhone({ number, owner }) {
   const node = document.getElementById('phone').content.firstElementChild.cloneNode(true);
   const title = [owner, '0' + number.slice(3)].filter(Boolean).join(' · ');
-  node.querySelector('h3').textContent = title;
+  node.querySelector('h2').textContent = title;
   node.setAttribute('aria-label', `Phone ${title}`);
   const pin = node.querySelector('input');
   const press = (key) => send('/machine/answer', { id: node.dataset.prompt, key, pin: pin.value });
