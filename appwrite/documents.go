@@ -135,6 +135,12 @@ func After(attribute string, t time.Time) Query {
 	return Query{"greaterThan", attribute, []any{formatTime(t)}}
 }
 
+// MoreThan selects what has a larger number. What has none is not selected.
+func MoreThan(attribute string, n int64) Query { return Query{"greaterThan", attribute, []any{n}} }
+
+// IsNull selects what has no value.
+func IsNull(attribute string) Query { return Query{Method: "isNull", Attribute: attribute} }
+
 // Before selects what has an earlier time. What has none is not selected.
 func Before(attribute string, t time.Time) Query {
 	return Query{"lessThan", attribute, []any{formatTime(t)}}

@@ -3,6 +3,7 @@ package appwrite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -292,5 +293,38 @@ func TestEnqueue(t *testing.T) {
 	want := map[string]any{"async": true, "method": "POST", "path": "/callback?attempt=1", "body": "{}", "scheduledAt": "2026-11-23T06:30:00.000Z"}
 	if got := w.bodies[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
+	}
+}
+
+// TestListAll reads pages until there are no more, or enough.
+func TestListAll(t *testing.T) {
+	t.Parallel()
+	w := testbed.New(t, func(func(string) string) testbed.Serve {
+		return func(openruntimes.Context) openruntimes.Response { return openruntimes.Response{} }
+	})
+	store := Documents{Client: &Client{Endpoint: w.AppwriteURL, ProjectID: fakeappwrite.ProjectID, Key: testbed.FunctionKey, Transport: NewTransport()},
+		Database: "daraja", Payments: "payments"}
+	now := time.Now()
+	for i := range 250 {
+		d := settle.Claim(fmt.Sprintf("%020x", i), settle.Started{UserID: "amina", RequestKey: "key", NextCheckAt: now.Add(-time.Duration(i) * time.Minute)}, now)
+		if _, err := store.Claim(context.Background(), &d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for most, want := range map[int]struct{ found, calls int }{1000: {250, 3}, 150: {150, 2}, 100: {100, 1}} {
+		w.Operations()
+		found, err := store.ListAll(context.Background(), parse.Payment, most, Before("nextCheckAt", now.Add(time.Second)), EarliestFirst("nextCheckAt"))
+		if err != nil || len(found) != want.found || len(w.Appwrite.Calls()) != want.calls {
+			t.Errorf("at most %d: %d documents, %v, in %d calls; want %d in %d", most, len(found), err, len(w.Appwrite.Calls()), want.found, want.calls)
+		}
+		for i, d := range found {
+			if d.DocumentID != fmt.Sprintf("%020x", 249-i) {
+				t.Fatalf("at most %d: at %d is %s", most, i, d.DocumentID)
+			}
+		}
+	}
+	w.Appwrite.Inject(fakeappwrite.Fault{Operation: "list", Times: 1, After: false, Reply: fakeappwrite.Status(500, "general_unknown", "Server Error")})
+	if found, err := store.ListAll(context.Background(), parse.Payment, 10, EarliestFirst("nextCheckAt")); err == nil || found != nil {
+		t.Errorf("a list that fails: %d documents, %v", len(found), err)
 	}
 }

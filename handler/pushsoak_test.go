@@ -50,7 +50,7 @@ func TestPushSoak(t *testing.T) {
 		for i := range worlds {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
-				s := newPushSoak(t, seed, uint64(i))
+				s := newPushSoak(t, seed, uint64(i), 0)
 				s.run(*pushSoakPayments / worlds)
 				s.judge(total)
 			})
@@ -89,7 +89,8 @@ type pushSoak struct {
 	called   chan struct{} // has one for each call at the gate, by which time passes
 	payments []*wanted
 	events   []fakeappwrite.Event
-	errors   []string // the error log
+	errors   []string      // the error log
+	apart    time.Duration // how far the clock of every second process is ahead
 
 	mu         sync.Mutex // guards what follows, and what apps were told
 	dice       *rand.Rand
@@ -102,8 +103,8 @@ type pushSoak struct {
 	strayed    int
 }
 
-func newPushSoak(t *testing.T, seed, world uint64) *pushSoak {
-	s := &pushSoak{shop: newShop(t), rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
+func newPushSoak(t *testing.T, seed, world uint64, apart time.Duration) *pushSoak {
+	s := &pushSoak{shop: newShop(t), apart: apart, rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
 		called: make(chan struct{}, 1000),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: testbed.Limit}}
 	s.Appwrite.Version = []string{"1.9.6", "2.0.0"}[s.rng.IntN(2)]
@@ -145,7 +146,8 @@ func (s *pushSoak) newContainer() *container {
 		}
 		return s.Getenv(name)
 	})}
-	c.function.clock = patient(s.Clock.Now)
+	ahead := time.Duration(len(s.containers)%2) * s.apart
+	c.function.clock = patient(func() time.Time { return s.Clock.Now().Add(ahead) })
 	s.containers = append(s.containers, c)
 	return c
 }

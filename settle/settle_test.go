@@ -88,7 +88,8 @@ func (m *memory) Amend(_ context.Context, d *Document, changes any) (Document, e
 		return Document{}, ErrChanged
 	}
 	row := map[string]any{"$id": stored.DocumentID, "$updatedAt": "x"}
-	for _, v := range []any{stored.ClaimAttributes(), changes} {
+	code := map[string]any{"resultCode": stored.Code} // which a claim does not have
+	for _, v := range []any{stored.ClaimAttributes(), code, changes} {
 		content, err := json.Marshal(v)
 		if err != nil {
 			return Document{}, err

@@ -24,6 +24,8 @@ type Execution struct {
 	Headers     map[string]string
 	ScheduledAt time.Time
 
+	CreatedAt time.Time `json:"-"`
+
 	// Status and what was logged are there once it has run.
 	Status       int
 	Logs, Errors string
@@ -118,7 +120,10 @@ func (a *Appwrite) Restart() (lost int) {
 // Record keeps an execution that has run, for GET /functions/{id}/executions.
 func (a *Appwrite) Record(e Execution) {
 	e.ID = cmp.Or(e.ID, NewID())
-	a.Do(func() { a.ran = append(a.ran, e) })
+	a.Do(func() {
+		e.CreatedAt = a.now()
+		a.ran = append(a.ran, e)
+	})
 }
 
 // Executions returns what was recorded.
@@ -171,7 +176,7 @@ func (a *Appwrite) execute(q *Request) (Reply, error) {
 // case makes the server answer 500; in other capitals it is taken, and reaches the
 // function before the platform's own.
 func (q *Request) execution(now time.Time) (Execution, error) {
-	e := Execution{ID: NewID(), Function: q.Var("function"), Method: http.MethodPost, Path: "/", Headers: map[string]string{}}
+	e := Execution{ID: NewID(), CreatedAt: now, Function: q.Var("function"), Method: http.MethodPost, Path: "/", Headers: map[string]string{}}
 	err := q.Read(&struct {
 		Method, Path, Body *string
 		Headers            *map[string]string
@@ -238,7 +243,7 @@ func (e Execution) model() Model {
 		status = "failed"
 	}
 	return Model{
-		"$id": e.ID, "functionId": e.Function, "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
+		"$id": e.ID, "$createdAt": formatTime(e.CreatedAt), "functionId": e.Function, "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
 		"requestMethod": e.Method, "requestPath": e.Path, "responseStatusCode": e.Status,
 		"logs": e.Logs, "errors": e.Errors, "scheduledAt": formatTime(e.ScheduledAt),
 	}

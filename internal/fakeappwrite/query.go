@@ -77,6 +77,12 @@ func (q *Request) Page(kind string, all []Model) (Reply, error) {
 			cursor, err = query.id()
 		case "equal":
 			all = slices.DeleteFunc(all, func(m Model) bool { return !slices.Contains(query.values, m[query.attribute]) })
+		case "greaterThan":
+			if query.attribute != "$createdAt" || len(query.values) != 1 {
+				err = invalidQuery("the fake compares no " + query.attribute)
+				break
+			}
+			all = slices.DeleteFunc(all, func(m Model) bool { return compare(m[query.attribute], query.values[0]) <= 0 })
 		case "orderAsc":
 		case "orderDesc":
 			slices.Reverse(all)

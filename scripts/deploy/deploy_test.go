@@ -276,8 +276,8 @@ func TestJSON(t *testing.T) {
 	c.deploy()
 	out, _, status := c.command("-check", "-json")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if status != 0 || len(lines) != len(checks)-2+1 {
-		t.Errorf("exit status %d and %d lines, want 0 and one for each of %d checks but the two of started payments, and one more", status, len(lines), len(checks))
+	if status != 0 || len(lines) != len(checks)-3+1 {
+		t.Errorf("exit status %d and %d lines, want 0 and one for each of %d checks but the three of started payments, and one more", status, len(lines), len(checks))
 	}
 	for _, line := range lines {
 		var r result

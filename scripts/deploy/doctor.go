@@ -75,6 +75,7 @@ var checks = []check{
 	{name: "self-test", look: selfTest, needs: []string{everything}},
 	{name: "starting payments", look: checkStarting, needs: []string{"variables"}, when: startsSome},
 	{name: "signed callbacks", look: checkSigned, needs: []string{everything}, when: startsSome},
+	{name: "unresolved payments", look: checkUnresolved, needs: []string{"started payments", "function"}, when: startsSome},
 }
 
 // startsSome reports whether the function is set up to start payments, and startsNone

@@ -2,47 +2,53 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"openruntimes/handler/appwrite"
 )
 
 // executionLog returns all lines of the error logs that Appwrite still has of the
 // function.
-func (s settings) executionLog(ctx context.Context) ([]string, error) {
-	var lines []string
-	queries := []string{`{"method":"limit","values":[100]}`}
+func (s settings) executionLog(ctx context.Context) (lines []string, err error) {
+	err = s.eachExecution(ctx, func(e execution) { lines = append(lines, strings.Split(e.Errors, "\n")...) })
+	return lines, err
+}
+
+// execution is one run of the function.
+type execution struct {
+	ID     string `json:"$id"`
+	Logs   string `json:"logs"`
+	Errors string `json:"errors"`
+}
+
+// eachExecution hands over those that the queries select, page by page.
+func (s settings) eachExecution(ctx context.Context, do func(execution), queries ...appwrite.Query) error {
+	queries = append(queries, appwrite.Limit(100))
+	selecting := len(queries)
 	for {
-		page, last, err := s.executions(ctx, queries...)
-		if err != nil || last == "" {
-			return lines, err
+		page, err := s.executions(ctx, queries...)
+		if err != nil || len(page) == 0 {
+			return err
 		}
-		lines = append(lines, page...)
-		after, err := json.Marshal(map[string]any{"method": "cursorAfter", "values": []string{last}})
-		if err != nil {
-			return nil, err
+		for _, e := range page {
+			do(e)
 		}
-		queries = []string{queries[0], string(after)}
+		queries = append(queries[:selecting:selecting], appwrite.CursorAfter(page[len(page)-1].ID))
 	}
 }
 
-// executions returns the lines of the error logs of one page of executions, and
-// the id of the last of them: "" if there was none.
-func (s settings) executions(ctx context.Context, queries ...string) (lines []string, last string, err error) {
-	var page struct {
-		Executions []struct {
-			ID     string `json:"$id"`
-			Errors string `json:"errors"`
-		} `json:"executions"`
+// executions returns one page of the function's.
+func (s settings) executions(ctx context.Context, queries ...appwrite.Query) ([]execution, error) {
+	params := url.Values{}
+	for _, q := range queries {
+		params.Add("queries[]", q.String())
 	}
-	path := s.functionPath() + "/executions?" + url.Values{"queries[]": queries}.Encode()
-	if err := s.call(ctx, http.MethodGet, path, nil, &page); err != nil {
-		return nil, "", fmt.Errorf("the function's executions: %w", err)
+	var page struct{ Executions []execution }
+	if err := s.call(ctx, http.MethodGet, s.functionPath()+"/executions?"+params.Encode(), nil, &page); err != nil {
+		return nil, fmt.Errorf("the function's executions: %w", err)
 	}
-	for _, e := range page.Executions {
-		lines, last = append(lines, strings.Split(e.Errors, "\n")...), e.ID
-	}
-	return lines, last, nil
+	return page.Executions, nil
 }

@@ -82,6 +82,7 @@ func (p *project) functionProblems(f function) (problems []string) {
 	add(len(missing) > 0, "its scopes lack %s (→ Scopes): what it cannot write or queue is lost", strings.Join(missing, ", "))
 	add(f.Timeout < p.wanted.Timeout, "its timeout is %d s, not %d (→ Timeout): it is stopped before it has kept a payment", f.Timeout, p.wanted.Timeout)
 	add(!f.Logging, "logging is off (→ Execution logs): documents in UNSETTLED lines are lost")
+	add(p.startsPayments && f.Schedule == "", "it has no schedule (→ Schedule → Custom: %s): a payment whose callback never comes is never found", p.wanted.Schedule)
 	add(f.Entrypoint == "", "it has no entrypoint (→ Entrypoint: main.go): it cannot be built")
 	return problems
 }
@@ -111,6 +112,9 @@ func fixFunction(ctx context.Context, p *project) error {
 	body.Execute, body.Scopes = union(f.Execute, p.wanted.Execute), union(f.Scopes, p.wanted.Scopes)
 	if body.Entrypoint == "" {
 		body.Entrypoint = p.wanted.Entrypoint
+	}
+	if body.Schedule == "" {
+		body.Schedule = p.wanted.Schedule
 	}
 	return p.call(ctx, http.MethodPut, p.functionPath(), body, nil)
 }

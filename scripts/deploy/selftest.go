@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
 )
 
@@ -171,11 +172,11 @@ func (p *project) readAsUser(ctx context.Context, document, user string) (found 
 func (p *project) findInLog(ctx context.Context, id string) error {
 	masked := id[:len(id)-9] + "*********"
 	for try := range 20 {
-		lines, _, err := p.executions(ctx, `{"method":"orderDesc","attribute":"$createdAt"}`, `{"method":"limit","values":[50]}`)
+		last, err := p.executions(ctx, appwrite.NewestFirst(), appwrite.Limit(50))
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "looks=callback id="+masked) }) {
+		if slices.ContainsFunc(last, func(e execution) bool { return strings.Contains(e.Errors, "looks=callback id="+masked) }) {
 			return nil
 		}
 		if try > 0 {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"openruntimes/handler/handler"
 	"openruntimes/handler/internal/fakeappwrite"
@@ -688,5 +689,66 @@ func TestPublicURL(t *testing.T) {
 		"        Fix: Console → Functions → daraja → Settings → Variables, then redeploy"
 	if got := line(out, "signed callbacks"); !errors.Is(err, errWrong) || got != want {
 		t.Errorf("deploy = %v\n%s, want\n%s", err, got, want)
+	}
+}
+
+// TestUnresolved says how many payments nobody knows the outcome of, and what the sweep
+// has found in the last day.
+func TestUnresolved(t *testing.T) {
+	c := newCloud(t)
+	c.startPayments()
+	var shift time.Duration
+	c.Now = func() time.Time { return time.Now().Add(shift) }
+	c.deploy()
+	for id, data := range map[string]map[string]any{
+		"00000000000000a1": {"status": "PENDING", "requestedAmount": 10, "requestKey": "k", "nextCheckAt": "2026-11-26T10:00:00.000Z"},
+		"00000000000000a2": {"status": "TIMEOUT", "requestedAmount": 10, "requestKey": "k"},
+		"00000000000000a3": {"status": "TIMEOUT", "requestedAmount": 10, "requestKey": "k"},
+		"00000000000000a4": {"status": "SUCCESS", "requestedAmount": 10, "requestKey": "k"},
+		"00000000000000a5": {"status": "TIMEOUT"}, // not started here
+	} {
+		data["checkoutRequestId"], data["settledAt"] = "ws_CO_"+id, "2026-11-26T09:00:00.000Z"
+		c.must("POST", aPayment+"/documents", map[string]any{"documentId": id, "permissions": []string{}, "data": data})
+	}
+	sweep := func(logs string) {
+		c.Record(fakeappwrite.Execution{Function: "daraja", Method: "POST", Path: "/", Status: 200, Logs: logs})
+	}
+	shift = -25 * time.Hour
+	sweep("route=sweep due=9 asked=9 found=9 not-sent=0 given-up=0 failed=0 calls=1 ms=2\n")
+	shift = 0
+	for range 101 {
+		sweep("route=sweep due=0 asked=0 found=0 not-sent=0 given-up=0 failed=0 calls=1 ms=2\n")
+	}
+	sweep("route=sweep id=00000000000000a4 outcome=found\nroute=sweep due=3 asked=3 found=2 not-sent=0 given-up=0 failed=0 calls=7 ms=2\n")
+	c.Record(fakeappwrite.Execution{Function: "daraja", Method: "POST", Path: "/callback", Status: 200, Logs: "route=sweep due=5 asked=5 found=5 \n"})
+	out, err := c.run(true)
+	want := `ok      unresolved payments: 1 still asked about, 2 given up; in the last day the sweep ran 102 times and found 2. What became of those given up: docs/durability.md, "When nobody can tell"`
+	if got := line(out, "unresolved payments"); got != want || err != nil {
+		t.Errorf("-check = %v\n%s, want\n%s", err, out, want)
+	}
+}
+
+// TestSchedule: a function that starts payments needs one, and one of the operator's own
+// stays.
+func TestSchedule(t *testing.T) {
+	c := newCloud(t)
+	c.startPayments()
+	c.deploy()
+	for schedule, want := range map[string]string{"": "*/5 * * * *", "*/10 * * * *": "*/10 * * * *"} {
+		f, err := c.project(false).function(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f = f.withoutDeployments()
+		f.Schedule = schedule
+		c.must("PUT", "/functions/daraja", f)
+		out, err := c.run(true)
+		if wrong := strings.Contains(line(out, "function"), "it has no schedule"); wrong != (schedule == "") || (err != nil) != wrong {
+			t.Errorf("with the schedule %q, -check = %v\n%s", schedule, err, out)
+		}
+		c.deploy()
+		if f, _ := c.project(false).function(ctx); f.Schedule != want {
+			t.Errorf("the schedule %q has become %q, want %q", schedule, f.Schedule, want)
+		}
 	}
 }

@@ -23,6 +23,7 @@ type payment struct {
 	amount    int64
 	answer    fakesafaricom.Answer // of the phone, if nobody answers it
 	lost      bool                 // Safaricom's acknowledgement
+	untold    bool                 // Safaricom never posts what became of it
 }
 
 // payments are asked for in this order.
@@ -31,6 +32,7 @@ var payments = []payment{
 	{reference: "ORDER-002", phone: "0700000032", amount: 500, answer: fakesafaricom.Cancels},
 	{reference: "ORDER-003", phone: "0700000033", amount: 250, answer: fakesafaricom.Silent},
 	{reference: "ORDER-004", phone: "0700000034", amount: 1500, answer: fakesafaricom.Pays, lost: true},
+	{reference: "ORDER-005", phone: "0700000035", amount: 750, answer: fakesafaricom.Pays, untold: true},
 }
 
 // outcomeKnown is when the outcome of every prompt is known, and its callback was
@@ -102,6 +104,9 @@ func (s *stage) showPayment(ctx context.Context, p payment) error {
 	if p.lost {
 		s.safaricom.Once(fakesafaricom.Push, fakesafaricom.LostAck())
 	}
+	if p.untold {
+		s.safaricom.Once(fakesafaricom.Push, fakesafaricom.CallbackLost())
+	}
 	id := fakeappwrite.NewID()
 	s.log.take()
 	status, reply, err := ask(s.Machine, "amina", pushBody(id, p.phone, p.amount, p.reference))
@@ -133,8 +138,20 @@ func (s *stage) showPayment(ctx context.Context, p payment) error {
 		answer = fakesafaricom.Silent
 	}
 	s.safaricom.Advance(outcomeKnown)
+	if p.untold {
+		fmt.Fprintf(s.out, "%s\n  (its callback never comes; two minutes later the sweep asks Safaricom)\n", did[answer])
+		s.Clock.MoveTo(s.Clock.Now().Add(2 * time.Minute))
+		s.sweep()
+		s.print("  the sweep", "", outcome(s.log.take()), s.started(id))
+		return nil
+	}
 	s.print(did[answer], "", outcome(s.log.take()), s.started(id))
 	return nil
+}
+
+// sweep runs the function on its schedule, as Appwrite does every five minutes.
+func (m *machine) sweep() {
+	m.Runtime.Execute(fakeappwrite.Execution{Method: http.MethodPost, Path: "/"})
 }
 
 // did says what a phone did.
@@ -195,13 +212,10 @@ func (s *stage) press(p fakesafaricom.Prompt, answer fakesafaricom.Answer) error
 	}
 }
 
-// sweepEvery is the function's schedule in appwrite.json.
-const sweepEvery = 5 * time.Minute
-
 // passTime lets the time of Safaricom and of the platform pass, its queue and its
 // schedule, until ctx ends.
 func (m *machine) passTime(ctx context.Context) {
-	tick, sweep := time.NewTicker(100*time.Millisecond), time.NewTicker(sweepEvery)
+	tick, sweep := time.NewTicker(100*time.Millisecond), time.NewTicker(time.Minute) // nobody waits for five here
 	defer tick.Stop()
 	defer sweep.Stop()
 	for last := time.Now(); ; {
@@ -211,7 +225,7 @@ func (m *machine) passTime(ctx context.Context) {
 			m.RunUntil(m.Clock.Now())
 			last = now
 		case <-sweep.C:
-			m.Runtime.Execute(fakeappwrite.Execution{Method: http.MethodPost, Path: "/"})
+			m.sweep()
 		case <-ctx.Done():
 			return
 		}
@@ -305,7 +319,7 @@ func executionsURL(m *testbed.Machine) string {
 // string within JSON, and two lines long.
 func pushCommand(m *testbed.Machine, id string) string {
 	return fmt.Sprintf(`  body='{\"id\":\"%s\",\"phone\":\"0712345678\"'
-  body=$body',\"amount\":250,\"reference\":\"ORDER-005\"}'
+  body=$body',\"amount\":250,\"reference\":\"ORDER-006\"}'
   curl -H "X-Appwrite-Project: %s" -H "X-Appwrite-Session: %s" \
     -H "Content-Type: application/json" \
     -d '{"async":false,"method":"POST","path":"/stk/push","body":"'"$body"'"}' \

@@ -36,6 +36,10 @@ ORDER-003                200   started    PENDING    -                -  amina
 ORDER-004                200   started    PENDING    -                -  amina
   \(Safaricom's answer was lost; its callback is signed, and finds the payment\)
   the phone pays               replaced   SUCCESS    [A-Z0-9]{10}   1,500  amina
+ORDER-005                200   started    PENDING    -                -  amina
+  the phone pays
+  \(its callback never comes; two minutes later the sweep asks Safaricom\)
+  the sweep                    found      SUCCESS    -                -  amina
 $`)
 	if !want.MatchString(out.String()) {
 		t.Errorf("it prints\n%s", out.String())
@@ -50,8 +54,8 @@ $`)
 			t.Errorf("%s %d times", entry, n)
 		}
 	}
-	if len(asked) != 6 {
-		t.Errorf("the ledger has %v, want four prompts and two payments", asked)
+	if len(asked) != 8 {
+		t.Errorf("the ledger has %v, want five prompts and three payments", asked)
 	}
 	calls := s.safaricom.Calls(fakesafaricom.Push)
 	for i, p := range payments {
@@ -224,7 +228,7 @@ func TestAsk(t *testing.T) {
 	defer typing.Close()
 	ended := make(chan int, 1)
 	go func() { ended <- command(ctx, []string{"-port", "0"}, in, &out, &out) }()
-	fmt.Fprint(typing, "p\np\np\np\n")
+	fmt.Fprint(typing, "p\np\np\np\np\n")
 	out.await(t, `Ctrl-C stops`)
 
 	status, execution := runCopied(t, out.String())
@@ -235,7 +239,7 @@ func TestAsk(t *testing.T) {
 	if err := json.Unmarshal([]byte(fmt.Sprint(execution["responseBody"])), &reply); err != nil || reply.Status != "PENDING" {
 		t.Errorf("the reply is %v: %v", execution["responseBody"], err)
 	}
-	out.await(t, `On the phone: pay KES 250 to Duka la Amina for ORDER-005\?\n  p pays, c cancels, Enter ignores: `)
+	out.await(t, `On the phone: pay KES 250 to Duka la Amina for ORDER-006\?\n  p pays, c cancels, Enter ignores: `)
 	out.await(t, `(?m)^\d\d:\d\d:\d\d log    route=stk/push id=`+reply.ID+` status=PENDING outcome=started .*\n  On the phone: `)
 	fmt.Fprint(typing, "c\n")
 	out.await(t, `\d\d:\d\d:\d\d log    route=callback id=`+reply.ID+` status=CANCELLED outcome=replaced `)

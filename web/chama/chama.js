@@ -346,9 +346,12 @@ async function check(line) {
 
 // What is shown
 
+/** How old an attempt is, in seconds. The server's clock may be ahead of this one. */
+const ageOf = (attempt, now) => Math.max(0, (now - attempt.at) / 1000);
+
 /** How long until a member may be asked again, in seconds. */
 function countdown(line, attempt, now) {
-  const age = (now - attempt.at) / 1000, { name, askAgain, error } = attempt.state;
+  const age = ageOf(attempt, now), { name, askAgain, error } = attempt.state;
   if (name === 'Error') return (error.retryAfter || 0) - (now - attempt.endedAt) / 1000;
   if (name === 'Timeout') return PROMPT - age;
   return askAgain ? 0 : REPEAT - age;
@@ -400,7 +403,7 @@ const paidBy = (line) => paid(documents.filter((d) => d.reference === line.refer
 
 function showLine(line, now) {
   const attempt = decisive(line.attempts), state = standing(line), part = (name) => line.node.querySelector(name);
-  const age = attempt ? (now - attempt.at) / 1000 : 0;
+  const age = attempt ? ageOf(attempt, now) : 0;
   if (attempt && state.last) attempt.endedAt ??= now;
   const look = state.name === 'Pending' && age > PROMPT ? 'Checking' : state.name;
   if (line.shown !== look) {
