@@ -46,7 +46,6 @@ import { messages } from './messages.js';
  * @property {string} [description] 1 to 13 of the same
  * @property {boolean} [again] the person wants to pay although an earlier payment of the
  *   same may still be charged. Never set it without asking them.
- * @property {string} [id] of the document; a new one by default
  *
  * @typedef {object} Explanation
  * @property {string} en
@@ -179,14 +178,14 @@ export class Daraja {
   }
 
   /**
-   * Asks a phone for a payment. It is on its way when this returns, whether or not anybody
-   * reads its states.
+   * Asks a phone for a payment, whether or not anybody reads its states. What runs now runs
+   * to its end first: whoever keeps the payment's id there can resume it, whatever happens.
    * @param {PaymentRequest} request
    * @returns {Payment}
    */
   pay(request) {
-    const payment = new Payment(this, request.id ?? newID());
-    payment.ask(request);
+    const payment = new Payment(this, newID());
+    queueMicrotask(() => payment.ask(request));
     return payment;
   }
 
@@ -351,7 +350,7 @@ export class Payment {
 
   /** @param {PaymentRequest} request */
   async ask(request) {
-    const body = { ...request, id: this.id };
+    const body = { id: this.id, ...request };
     this.#become('Initiating');
     this.#watch();
     this.#asking = true;

@@ -80,7 +80,7 @@ export function decisive(attempts) {
 /**
  * Takes what a document says into a member's attempts, and returns the attempt. A stream
  * that gave up stays so until its document has a verdict, and one that was refused knows
- * better than its document why.
+ * better than its document why it failed.
  * @param {Attempt[]} attempts
  * @param {PaymentDocument} document
  */
@@ -89,7 +89,7 @@ export function take(attempts, document) {
   if (!attempt) {
     attempt = { id: document.$id, at: Date.parse(document.$createdAt), state: stateOf(document) };
     attempts.push(attempt);
-  } else if (document.status !== 'PENDING' && attempt.state.name !== 'Error') {
+  } else if (document.status !== 'PENDING' && !(attempt.state.name === 'Error' && document.status === 'FAILED')) {
     attempt.state = stateOf(document);
   }
   return attempt;
