@@ -293,7 +293,7 @@ export class Daraja {
  * nothing but the loop.
  */
 export class Payment {
-  #daraja; #state; #asking = false; #notSent = null; #followers = new Set(); #stops = [];
+  #daraja; #state; #asking = false; #followers = new Set(); #stops = [];
 
   /**
    * @param {Daraja} daraja
@@ -363,7 +363,6 @@ export class Payment {
       await this.#pause(ASKS[asked]);
     }
     this.#asking = false;
-    if (this.#notSent) this.#see(this.#notSent);
     this.#pending();
     this.#look();
   }
@@ -385,7 +384,6 @@ export class Payment {
       this.busy = new DarajaError(problem);
       this.#rest();
       this.#asking = false;
-      this.#notSent = null;
       this.#state = new State('Pending', problem.id);
       this.#tell();
       this.#watch();
@@ -419,13 +417,9 @@ export class Payment {
 
   /** @param {PaymentDocument} document */
   #see(document) {
-    if (this.#state.last) return;
     const name = NAMES[document.status];
     // A claim that was never sent. Its answer says why, and may name another payment.
-    if (name === 'Failed' && this.#asking && !document.checkoutRequestId) {
-      this.#notSent = document;
-      return;
-    }
+    if (name === 'Failed' && this.#asking && !document.checkoutRequestId) return;
     if (name) this.#become(name, { document });
     else if (!this.#asking || document.checkoutRequestId) this.#become('Pending', { document });
   }

@@ -51,6 +51,13 @@ function turnTo(id) {
   $('sign-out').hidden = !signedIn;
 }
 
+/** Says why nothing else is shown yet. */
+function wait(why) {
+  $('loading').dataset.text = why;
+  translate(document);
+  turnTo('loading');
+}
+
 // Signing in
 
 let account, daraja, signedIn = false;
@@ -73,8 +80,7 @@ async function begin() {
     account = new Account(client);
     daraja = new Daraja({ client, functions: new Functions(client), databases: new Databases(client), ...config });
   } catch {
-    $('loading').dataset.text = 'noSDK';
-    translate(document);
+    wait('noSDK');
     return;
   }
   await enter();
@@ -86,6 +92,7 @@ async function enter() {
     await account.get();
   } catch (e) {
     if (e.code !== 401) {
+      wait('unreachable');
       setTimeout(enter, 3000);
       return;
     }

@@ -9,6 +9,7 @@ export const words = {
     live: 'Live',
     offline: 'Offline',
     loading: 'One moment…',
+    unreachable: 'The server cannot be reached. Trying again…',
     noSDK: 'This page could not load all that it needs. Please reload it.',
 
     signInTitle: 'Split a bill. Watch the pot fill.',
@@ -93,6 +94,7 @@ export const words = {
     live: 'Mtandaoni',
     offline: 'Nje ya mtandao',
     loading: 'Subiri kidogo…',
+    unreachable: 'Seva haipatikani. Inajaribu tena…',
     noSDK: 'Ukurasa huu haukuweza kupakia vyote unavyohitaji. Tafadhali upakie tena.',
 
     signInTitle: 'Gawaneni bili. Tazameni kibubu kikijaa.',

@@ -31,6 +31,7 @@ class Server {
       databases: {
         getDocument: async (_d, _c, id) => {
           this.reads++;
+          if (this.slow) return this.slow();
           if (this.document?.$id !== id) throw Object.assign(new Error('not found'), { code: 404 });
           return this.document;
         },
@@ -249,6 +250,20 @@ test('busy with an id goes on with that payment', async () => {
   assert.equal(server.pushes().length, 1, 'a client never pays again by itself');
 });
 
+test('what is read late of the first payment says nothing of the other', async () => {
+  let reply, read;
+  const server = new Server(() => new Promise((resolve) => { reply = resolve; }));
+  server.slow = () => new Promise((resolve) => { read = resolve; });
+  const { payment } = await started(server);
+  await pass(2); // it reads its own document
+  server.slow = null;
+  reply(refusal('busy', { claimed: true, id: OTHER }));
+  await settle();
+  read(stored('FAILED', { checkoutRequestId: '' }));
+  await settle();
+  assert.deepEqual([payment.id, payment.state.name], [OTHER, 'Pending']);
+});
+
 test('a resumed payment asks for nothing', async () => {
   const server = new Server(accepted());
   const payment = server.daraja().resume(ID);
@@ -299,3 +314,33 @@ test('the status decides what is said, and the code says more', () => {
   assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: interrupted' }).askAgain, true);
   assert.equal(explain('SOMETHING', null).en, explain('TIMEOUT', null).en);
 });
+
+for (const event of ['online', 'pageshow', 'visibilitychange']) {
+  test(`on ${event} everything is read again`, async (t) => {
+    globalThis.window = new EventTarget();
+    globalThis.document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
+    t.after(() => { delete globalThis.window; delete globalThis.document; });
+    const happens = () => (event === 'visibilitychange' ? document : window).dispatchEvent(new Event(event));
+    const server = new Server(accepted()), said = [];
+    const { payment } = await started(server);
+    server.list = () => (server.document ? [server.document] : []);
+    const watch = server.daraja().watch(['ORDER-7'], ({ documents }) => said.push(documents[0].status));
+    await settle();
+    server.document = paid();
+    if (event === 'visibilitychange') {
+      happens();
+      await settle();
+      assert.equal(payment.state.name, 'Pending', 'nobody looks at a hidden page');
+      document.visibilityState = 'visible';
+    }
+    happens();
+    await settle();
+    assert.equal(payment.state.name, 'Success');
+    assert.deepEqual(said, ['SUCCESS']);
+    watch.close();
+    const { reads } = server;
+    happens();
+    await settle();
+    assert.equal(server.reads, reads, 'what has ended reads no more');
+  });
+}

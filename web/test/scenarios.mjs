@@ -68,11 +68,12 @@ class Scene {
   }
 
   async press(phone, key, pin = '1234') {
-    for (;;) {
+    for (let tries = 0; tries < 300; tries++) {
       const open = (await this.phone(phone)).prompts.find((p) => p.open);
       if (open) return this.post('/machine/answer', { id: open.id, key, pin });
       await sleep(100);
     }
+    return assert.fail(`${phone} was not asked`);
   }
 
   async phone(number) {
@@ -148,6 +149,7 @@ const scenarios = {
     await phone('Juma').getByRole('button', { name: 'Send' }).click();
     await page.locator('#collected', { hasText: 'KES 1,000' }).waitFor();
     await scene.accessible(stage);
+    await stage.frames()[1].evaluate(() => window.scrollTo(0, 0));
     await scene.shot(stage, 'stage');
     await phone('Wanjiru').getByRole('button', { name: 'Send' }).click();
     await page.getByText('Done. The pot is full.').waitFor();
@@ -342,6 +344,16 @@ const scenarios = {
     await scene.press(PHONES[2], 'pay');
     await full(page);
     await page.getByText('Live', { exact: true }).waitFor();
+  },
+
+  async 'the server is down at first'(scene) {
+    const page = await scene.visitor();
+    await scene.spoil('database');
+    await page.goto(scene.machine.page + '/chama/');
+    await page.getByText('The server cannot be reached').waitFor();
+    await scene.accessible(page);
+    await scene.spoil('database');
+    await page.getByRole('button', { name: 'Sign in' }).waitFor();
   },
 
   async 'reloaded in the middle'(scene) {
