@@ -466,13 +466,21 @@ class Watch {
     this.#references = references;
     this.#tell = tell;
     this.#stops = [
-      daraja.listen((document) => references.includes(document.reference) && this.#put([document]) && this.#say()),
+      daraja.listen((document) => this.see(document)),
       onForeground(() => this.refresh()),
     ];
     // Once more when the subscription is surely in force: no SDK says when that is.
     const again = setTimeout(() => this.refresh(), READS[0] * 1000);
     this.#stops.push(() => clearTimeout(again));
     this.refresh();
+  }
+
+  /**
+   * Takes a document that was seen elsewhere, such as in a state of a [Payment].
+   * @param {PaymentDocument} document
+   */
+  see(document) {
+    if (this.#references.includes(document.reference) && this.#put([document])) this.#say();
   }
 
   /** Reads all again. It happens by itself, too. */

@@ -301,6 +301,8 @@ function follow(line, payment, at) {
       // What a document said before stands: the stream may know less.
       attempt.state = state;
     }
+    // The pot and the line learn of it together.
+    if (state.document) watch?.see(state.document);
     show();
   });
 }

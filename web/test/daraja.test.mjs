@@ -303,6 +303,9 @@ test('a watch never goes back', async () => {
   server.list = () => { throw LOST; };
   await watch.refresh();
   assert.deepEqual(said.at(-1), ['SUCCESS', false]);
+  watch.see({ ...paid(), $id: '000000000000000000c3' });
+  watch.see({ ...paid(), $id: '000000000000000000d4', reference: 'ORDER-8' });
+  assert.deepEqual(said.at(-1), ['SUCCESS,SUCCESS', false]);
   watch.close();
 });
 
