@@ -36,8 +36,8 @@ const (
 )
 
 // How long one request may take, within the caller's context. A call is one
-// request, or four at most: a token, the request, and both again if Safaricom
-// refuses the token.
+// request, or eight at most: a token and the request, and both again each time that
+// Safaricom refuses the token, three times at most.
 const (
 	tokenTimeout = 5 * time.Second
 	queryTimeout = 10 * time.Second

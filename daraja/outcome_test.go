@@ -33,7 +33,7 @@ const (
 )
 
 // expected is what each response in testdata means. posts says how often the
-// request was sent: twice if the token was refused, and else once.
+// request was sent: with four tokens if each was refused, and else once.
 var expected = []struct {
 	file  string
 	posts int
@@ -97,23 +97,23 @@ var expected = []struct {
 		Detail: because(400, soapCode, "Execution of ServiceCallout failed. Reason: ResponseCode 400 is treated as error")}},
 	{"push/400-500.001.1001", 1, Answer{Outcome: Unknown, Detail: because(400, "500.001.1001", "Internal error")}},
 
-	{"push/401", 2, Answer{Outcome: NotSent,
+	{"push/401", 4, Answer{Outcome: NotSent,
 		Detail: because(401, "401.002.01", "Error Occurred - Invalid Access Token - …").keys("ConsumerKey")}},
-	{"push/401-fault", 2, Answer{Outcome: NotSent, Detail: because(401, badToken, "Invalid Access Token").keys("ConsumerKey")}},
-	{"push/401-fault-product", 2, Answer{Outcome: NotSent,
+	{"push/401-fault", 4, Answer{Outcome: NotSent, Detail: because(401, badToken, "Invalid Access Token").keys("ConsumerKey")}},
+	{"push/401-fault-product", 4, Answer{Outcome: NotSent,
 		Detail: because(401, badProduct, "Invalid API call as no apiproduct match found").keys("Product")}},
-	{"push/401.003.01-product", 2, Answer{Outcome: NotSent,
+	{"push/401.003.01-product", 4, Answer{Outcome: NotSent,
 		Detail: because(401, "401.003.01", "Error Occurred - Invalid Access Token - Invalid API call as no apiproduct match found").keys("Product")}},
-	{"push/400-401.003.01", 2, Answer{Outcome: NotSent,
+	{"push/400-401.003.01", 4, Answer{Outcome: NotSent,
 		Detail: because(400, "401.003.01", "Error Occurred - Invalid Access Token").keys("ConsumerKey")}},
-	{"push/401-empty", 2, Answer{Outcome: NotSent, Detail: because(401, "", "HTTP 401 with no body").keys("ConsumerKey")}},
+	{"push/401-empty", 4, Answer{Outcome: NotSent, Detail: because(401, "", "HTTP 401 with no body").keys("ConsumerKey")}},
 	{"push/401-html", 1, Answer{Outcome: Unknown, Detail: because(401, "", "HTTP 401 with an HTML page")}},
 	{"push/403-incapsula", 1, Answer{Outcome: Unknown, Detail: because(403, "", "HTTP 403 with "+incapsula)}},
 	{"push/404.001.01", 1, Answer{Outcome: Refused, Detail: because(404, "404.001.01", "Resource not found").setting("BaseURL")}},
-	{"push/404.001.03", 2, Answer{Outcome: NotSent, Detail: because(404, "404.001.03", "Invalid Access Token").keys("ConsumerKey")}},
+	{"push/404.001.03", 4, Answer{Outcome: NotSent, Detail: because(404, "404.001.03", "Invalid Access Token").keys("ConsumerKey")}},
 	{"push/404-fault-proxy", 1, Answer{Outcome: Refused,
 		Detail: because(404, unknownHost, "Unable to identify proxy for host: secure and url: …").setting("BaseURL")}},
-	{"push/404-fault-token", 2, Answer{Outcome: NotSent, Detail: because(404, badToken, "Invalid Access Token").keys("ConsumerKey")}},
+	{"push/404-fault-token", 4, Answer{Outcome: NotSent, Detail: because(404, badToken, "Invalid Access Token").keys("ConsumerKey")}},
 	{"push/405.001", 1, Answer{Outcome: Refused, Detail: because(405, "405.001", "Method Not Allowed")}},
 	{"push/408-fault", 1, Answer{Outcome: Unknown, Detail: because(408, "messaging.runtime.Timeout", "Request timeout")}},
 	{"push/409-coded", 1, Answer{Outcome: Unknown, Detail: because(409, "409.001.01", "Conflict")}},
@@ -168,8 +168,8 @@ var expected = []struct {
 		Detail: because(400, "400.002.02", "Bad Request - Invalid PartyB").about("PartyB")}},
 	{"pay/400.002.02-duplicate", 1, Answer{Outcome: Unknown, Duplicate: true,
 		Detail: because(400, "400.002.02", "Bad Request - Duplicate OriginatorConversationID")}},
-	{"pay/400.003.01", 2, Answer{Outcome: NotSent, Detail: because(400, "400.003.01", "Invalid Access Token").keys("ConsumerKey")}},
-	{"pay/401", 2, Answer{Outcome: NotSent, Detail: because(401, "401.002.01", "Invalid credentials").keys("ConsumerKey")}},
+	{"pay/400.003.01", 4, Answer{Outcome: NotSent, Detail: because(400, "400.003.01", "Invalid Access Token").keys("ConsumerKey")}},
+	{"pay/401", 4, Answer{Outcome: NotSent, Detail: because(401, "401.002.01", "Invalid credentials").keys("ConsumerKey")}},
 	{"pay/404.002.01", 1, Answer{Outcome: Refused, Detail: because(404, "404.002.01", "Resource not found").setting("BaseURL")}},
 	{"pay/405.001", 1, Answer{Outcome: Refused, Detail: because(405, "405.001", "Method Not Allowed")}},
 	{"pay/429-fault-spike", 1, Answer{Outcome: Refused, Detail: because(429, spikeCode, spike).throttled()}},
@@ -194,7 +194,7 @@ var expected = []struct {
 	{"status/400.002.05", 1, Answer{Outcome: Refused, Detail: because(400, "400.002.05", "Invalid Request Payload")}},
 	{"status/400.002.02-TransactionID", 1, Answer{Outcome: Refused,
 		Detail: because(400, "400.002.02", "Bad Request - Invalid TransactionID").about("TransactionID")}},
-	{"status/400.003.01", 2, Answer{Outcome: NotSent, Detail: because(400, "400.003.01", "Invalid Access Token").keys("ConsumerKey")}},
+	{"status/400.003.01", 4, Answer{Outcome: NotSent, Detail: because(400, "400.003.01", "Invalid Access Token").keys("ConsumerKey")}},
 	{"status/400.003.02", 1, Answer{Outcome: Refused, Detail: because(400, "400.003.02", "Bad Request")}},
 	{"status/404.001.04", 1, Answer{Outcome: Refused, Detail: because(404, "404.001.04", "Invalid Authentication Header")}},
 	{"status/404.003.01", 1, Answer{Outcome: Refused, Detail: because(404, "404.003.01", "Resource not found").setting("BaseURL")}},
@@ -254,7 +254,7 @@ var answers = []struct {
 	{"query/201", "", "", 1, because(201, "0", "neither an answer nor a refusal")},
 	{"query/200-html", "", "", 1, because(200, "", "HTTP 200 with an HTML page")},
 	{"query/400.002.02", "", "", 1, because(400, "400.002.02", "Bad Request - Invalid CheckoutRequestID").about("CheckoutRequestID")},
-	{"query/404.001.03", "", "", 2, because(404, "404.001.03", "Invalid Access Token").keys("ConsumerKey")},
+	{"query/404.001.03", "", "", 4, because(404, "404.001.03", "Invalid Access Token").keys("ConsumerKey")},
 	{"query/429-fault-spike", "", "", 1, because(429, spikeCode, spike).throttled()},
 	{"query/500-fault-spike", "", "", 1, because(500, spikeCode, spike).throttled()},
 	{"query/500.003.02", "", "", 1, because(500, "500.003.02", "Error Occurred: Spike Arrest Violation").throttled()},

@@ -50,12 +50,18 @@ func (c call) endpoint() (path string, timeout time.Duration) {
 	}
 }
 
-// ask posts a request, and once more with a fresh token if Safaricom refuses the
-// one at hand. That is safe, since the gateway refuses it before M-Pesa sees the
-// request, and it is the only repeat that there is. The body is the last answer's.
+// freshTokens is how often a refused token is replaced within one call. Another
+// process with the same consumer key may void a fresh one before it is used, since
+// each new token may void the former; of several in a row hardly all are.
+const freshTokens = 3
+
+// ask posts a request, and again with a fresh token each time that Safaricom refuses
+// the one at hand, up to freshTokens times. That is safe, since the gateway refuses it
+// before M-Pesa sees the request, and it is the only repeat that there is. The body is
+// the last answer's.
 func (c *Client) ask(ctx context.Context, to call, request fields) (Answer, []byte) {
 	content := request.encode()
-	for last := false; ; last = true {
+	for fresh := 0; ; fresh++ {
 		bearer, failure := c.token(ctx)
 		if bearer == "" {
 			return failure, nil
@@ -68,7 +74,7 @@ func (c *Client) ask(ctx context.Context, to call, request fields) (Answer, []by
 		if refused {
 			c.tokens.refuse(bearer, c.now())
 		}
-		if !refused || last {
+		if !refused || fresh == freshTokens {
 			return answer, got.body
 		}
 	}

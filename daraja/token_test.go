@@ -3,6 +3,7 @@ package daraja
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,8 +117,57 @@ func TestFreshToken(t *testing.T) {
 	}
 }
 
-// TestRefusedTwice: after two refusals both tokens are gone.
-func TestRefusedTwice(t *testing.T) {
+// TestVoidedBeforeUse: another process with the same keys fetches tokens too, and each
+// voids ours before it is used. Up to three fresh ones are tried in one call.
+func TestVoidedBeforeUse(t *testing.T) {
+	for _, e := range []struct {
+		voided int // of the first tokens
+		sent   int
+		want   Outcome
+	}{
+		{voided: 0, sent: 1, want: Accepted},
+		{voided: 1, sent: 2, want: Accepted},
+		{voided: 2, sent: 3, want: Accepted},
+		{voided: 3, sent: 4, want: Accepted},
+		{voided: 4, sent: 4, want: NotSent},
+	} {
+		t.Run(fmt.Sprint(e.voided, " voided"), func(t *testing.T) {
+			i := newIssuer(t, true)
+			for n := range e.voided {
+				i.revoke(fmt.Sprintf("token-%d", n+1))
+			}
+			got := newClient(i.safaricom).Push(context.Background(), pushRequest)
+			if got.Outcome != e.want || got.Credentials != (e.want == NotSent) {
+				t.Errorf("%+v, want %s", got, e.want)
+			}
+			if i.posts() != e.sent || i.issued != e.sent {
+				t.Errorf("sent %d times with %d tokens, want %d with one each", i.posts(), i.issued, e.sent)
+			}
+		})
+	}
+}
+
+// TestNoTimeForAFreshToken: the caller's time ends when a token was refused. Nothing
+// more is asked for, and nothing was sent.
+func TestNoTimeForAFreshToken(t *testing.T) {
+	i := newIssuer(t, false)
+	i.revoke("token-1")
+	ctx, cancel := context.WithCancel(context.Background())
+	c := newClient(i.safaricom)
+	c.now = func() time.Time { // a refused token is remembered with its time
+		if len(i.requests) == 1 {
+			cancel()
+		}
+		return now
+	}
+	got := c.Push(ctx, pushRequest)
+	if got.Outcome != NotSent || len(i.requests) != 1 || i.issued != 1 {
+		t.Errorf("%+v, sent %d times with %d tokens", got, len(i.requests), i.issued)
+	}
+}
+
+// TestRefusedEachTime: what was refused is never used again, by a later call either.
+func TestRefusedEachTime(t *testing.T) {
 	s := newSafaricom(t)
 	s.answer = always(fixture(t, "push/404.001.03"))
 	c := newClient(s)
@@ -128,12 +178,13 @@ func TestRefusedTwice(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	}
-	var sent []string
-	for _, r := range s.requests {
+	var sent, want []string
+	for n, r := range s.requests {
 		sent = append(sent, r.authorization)
+		want = append(want, fmt.Sprintf("Bearer token-%d", n+1))
 	}
-	if got, want := strings.Join(sent, ","), "Bearer token-1,Bearer token-2,Bearer token-3,Bearer token-4"; got != want {
-		t.Errorf("sent with %s, want %s", got, want)
+	if len(sent) != 8 || !slices.Equal(sent, want) {
+		t.Errorf("sent with %q, want another token each of eight times", sent)
 	}
 }
 

@@ -58,7 +58,17 @@ func (f *Function) callback(r *request) openruntimes.Response {
 			d.started = id
 		}
 	}
-	return d.answer()
+	// The second run of an execution has nothing to do if the first has ended well.
+	key, known := d.executionKey()
+	if known && f.redelivered.has(key) {
+		r.ctx.Log(d.done("repeated"))
+		return accepted()
+	}
+	reply := d.answer()
+	if known && reply.StatusCode == http.StatusOK {
+		f.redelivered.add(key)
+	}
+	return reply
 }
 
 // answer keeps what a delivery says, and replies. A panic in our code must not cost a

@@ -146,13 +146,18 @@ func (d *delivery) enqueueOne(ctx context.Context, a attempt) (err error) {
 		}
 	}()
 	at := dueTime(a.delay, d.function.clock.now())
-	address := url.URL{Path: d.prefix + "/" + d.route.wire, RawQuery: d.query(a.number)}
-	path, function := address.RequestURI(), d.function.config.functionID
+	path, function := d.requestURI(a.number), d.function.config.functionID
 	err = d.api.Enqueue(ctx, function, path, d.body, at)
 	if appwrite.Status(err) == http.StatusBadRequest {
 		err = d.api.Enqueue(ctx, function, path, d.body, at.Add(time.Minute))
 	}
 	return err
+}
+
+// requestURI is the address of an attempt.
+func (d *delivery) requestURI(attempt int) string {
+	address := url.URL{Path: d.prefix + "/" + d.route.wire, RawQuery: d.query(attempt)}
+	return address.RequestURI()
 }
 
 // query returns what the next delivery gets: a uid that nobody could read by is left

@@ -80,14 +80,14 @@ func newGrowth(t *testing.T, timeout time.Duration) *growth {
 		}
 	}
 	api.Start()
-	t.Cleanup(api.Close)
+	testbed.AtEnd(t, api.Close)
 	f := New(with(map[string]string{"APPWRITE_FUNCTION_API_ENDPOINT": api.URL + "/v1", "DARAJA_CALLBACK_SECRET": ""}))
 	f.clock.oneCall, f.clock.store, f.clock.queue = time.Hour, time.Hour, time.Hour // a slow machine fails no call
 	function := httptest.NewServer(&fakeruntime.Runtime{Key: "key", Main: func(ctx openruntimes.Context) openruntimes.Response {
 		time.AfterFunc(timeout, func() { runtime.KeepAlive(ctx) })
 		return f.Serve(ctx)
 	}})
-	t.Cleanup(function.Close)
+	testbed.AtEnd(t, function.Close)
 	g.url = function.URL + "/callback?uid=amina"
 	return g
 }

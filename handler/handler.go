@@ -33,6 +33,8 @@ type Function struct {
 	transport *http.Transport
 	pushes    *daraja.Client // holds the token
 
+	redelivered endedWell // of what came out of the queue
+
 	version struct {
 		sync.Mutex
 		known string // the server's, once it was asked for

@@ -104,9 +104,9 @@ type pushSoak struct {
 }
 
 func newPushSoak(t *testing.T, seed, world uint64, apart time.Duration) *pushSoak {
-	s := &pushSoak{shop: newShop(t), apart: apart, rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
+	s := &pushSoak{shop: openShop(t), apart: apart, rng: rand.New(rand.NewPCG(seed, world)), dice: rand.New(rand.NewPCG(world, seed)),
 		called: make(chan struct{}, 1000),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: testbed.Limit}}
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 	s.Appwrite.Version = []string{"1.9.6", "2.0.0"}[s.rng.IntN(2)]
 	s.Appwrite.StringSequence = s.rng.IntN(2) == 0
 	s.Appwrite.PostgreSQL = s.rng.IntN(2) == 0
@@ -119,9 +119,7 @@ func newPushSoak(t *testing.T, seed, world uint64, apart time.Duration) *pushSoa
 		}
 		s.signIn(u)
 	}
-	gate := httptest.NewServer(http.HandlerFunc(s.pass))
-	t.Cleanup(gate.Close)
-	s.gate = gate.URL
+	s.gate = s.listen(http.HandlerFunc(s.pass))
 	s.running = [2]*container{s.newContainer(), s.newContainer()}
 	s.Runtime.Main = s.serve
 	// What a process has logged dies with it.
@@ -450,7 +448,9 @@ func (s *pushSoak) arrive() {
 	s.late = nil
 	s.mu.Unlock()
 	for _, carryOut := range late {
+		stop := testbed.Watch(s.t)
 		carryOut()
+		stop()
 	}
 }
 
@@ -470,6 +470,7 @@ func (s *pushSoak) askFor(p *wanted) {
 }
 
 func (s *pushSoak) request(p *wanted) (reply, bool) {
+	defer testbed.Watch(s.t)()
 	ctx, cancel := testbed.UntilHung(context.Background(), testbed.Limit)
 	defer cancel()
 	content, err := json.Marshal(map[string]any{"async": false, "method": "POST", "path": "/stk/push", "body": p.body})
@@ -507,7 +508,7 @@ func (s *pushSoak) passTime(d time.Duration) {
 	s.mu.Lock()
 	s.dying = 0
 	s.mu.Unlock()
-	s.safaricom.Advance(d)
+	s.advance(d)
 	s.Later(d)
 	s.collect()
 }

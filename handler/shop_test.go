@@ -86,30 +86,37 @@ func (s *shop) setSpoil(spoil spoiling) {
 	s.calls, s.spoil = 0, spoil
 }
 
+// newShop opens a shop for one test, which must not hang.
 func newShop(t testing.TB) *shop {
+	t.Helper()
+	t.Cleanup(testbed.Watch(t)) // what is registered first is stopped last
+	return openShop(t)
+}
+
+// openShop opens one for a test that may take longer, and watches what it waits for.
+func openShop(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{world: newWorld(t), t: t}
 	s.safaricom = fakesafaricom.NewAt(s.Clock.Now())
+	s.safaricom.Client.Timeout = 0 // to give up on a function that hangs would hide it
 	s.safaricom.AllowLoopback = true
 	s.safaricom.AllowRepeats = true // two requests alike make two payments, which is what must not happen here
 	s.safaricom.Strangers = fakesafaricom.Phone{Answer: fakesafaricom.Asks}
 	s.safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Shop", ConsumerKey: consumerKey, ConsumerSecret: consumerSecret, Shortcode: "174379", Passkey: passkey})
-	server, api := httptest.NewServer(s.spoilt(s.safaricom, true)), httptest.NewServer(s.spoilt(s.Appwrite, false))
-	t.Cleanup(func() {
+	safaricom, api := s.listen(s.spoilt(s.safaricom, true)), s.listen(s.spoilt(s.Appwrite, false))
+	testbed.AtEnd(t, func() {
 		s.safaricom.Close()
-		server.Close()
-		api.Close()
 		s.checkSecrets()
 	})
 	for name, value := range map[string]string{
-		"APPWRITE_FUNCTION_API_ENDPOINT": api.URL + "/v1",
+		"APPWRITE_FUNCTION_API_ENDPOINT": api + "/v1",
 
 		"DARAJA_CONSUMER_KEY":    consumerKey,
 		"DARAJA_CONSUMER_SECRET": consumerSecret,
 		"DARAJA_SHORTCODE":       "174379",
 		"DARAJA_PASSKEY":         passkey,
 		"DARAJA_ENVIRONMENT":     "sandbox",
-		"DARAJA_BASE_URL":        server.URL,
+		"DARAJA_BASE_URL":        safaricom,
 		"DARAJA_SIGNING_KEY":     signing,
 		"DARAJA_PUBLIC_URL":      s.FunctionURL,
 		"DARAJA_CALLBACK_SECRET": doorSecret,
@@ -118,6 +125,17 @@ func newShop(t testing.TB) *shop {
 	}
 	s.signIn(fakeappwrite.User{ID: "amina", Email: emailOfAmina, Phone: "+" + phoneB, EmailVerification: true})
 	return s
+}
+
+// listen starts a server and returns its URL. It ends with the world, whatever still
+// hangs in it: one of httptest's would wait for that.
+func (s *shop) listen(h http.Handler) string {
+	s.t.Helper()
+	address, err := s.Serve(0, h)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return address
 }
 
 // signIn gives a user a session.
@@ -131,6 +149,12 @@ func sessionOf(user string) string { return "session-of-" + user }
 // later lets so much time pass, on every clock, and what is due happen.
 func (s *shop) later(d time.Duration) {
 	s.Clock.MoveTo(s.Clock.Now().Add(d))
+	s.advance(d)
+}
+
+// advance moves Safaricom's clock, and must not hang.
+func (s *shop) advance(d time.Duration) {
+	defer testbed.Watch(s.t)()
 	s.safaricom.Advance(d)
 }
 

@@ -9,7 +9,6 @@ import (
 	"go/token"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/internal/fakeappwrite"
@@ -244,6 +245,93 @@ func TestSignedByThePush(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRollback: an older version knows the callback secret in the path alone, and nothing
+// of id and signature. It keeps the verdict of a payment that a newer one has started,
+// under the transaction's name. When the newer one is back, that says nothing false, and
+// the payment still takes its callback.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		answer fakesafaricom.Answer
+		status string
+		down   bool // the database of the older version, whose queue keeps the verdict
+	}{
+		{name: "paid", answer: fakesafaricom.Pays, status: "SUCCESS"},
+		{name: "cancelled", answer: fakesafaricom.Cancels, status: "CANCELLED"},
+		{name: "unknown", answer: fakesafaricom.Silent, status: "TIMEOUT"},
+		{name: "paid, database down", answer: fakesafaricom.Pays, status: "SUCCESS", down: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.safaricom.SetPhone(phoneA, fakesafaricom.Phone{Answer: tt.answer, After: time.Second})
+			s.ask("amina", wish(first, phoneA))
+			was := s.whole(first)
+			s.forget()
+
+			rollForward := s.rollBack()
+			if tt.down {
+				s.Appwrite.Inject(fakeappwrite.Fault{Operation: "create", Reply: fakeappwrite.HTML(503)})
+			}
+			s.later(2 * time.Minute)
+			posted := s.safaricom.Deliveries()
+			if len(posted) != 1 || posted[0].Status != 200 {
+				t.Fatalf("the older version was posted %d callbacks, want one that it takes", len(posted))
+			}
+			s.Appwrite.Heal()
+			rollForward()
+			s.Later(10 * time.Minute) // what the older version has queued
+			s.unchanged(was)
+			kept := s.other(first)
+			receipt := any(nil)
+			if tt.answer == fakesafaricom.Pays {
+				receipt = s.receipt(s.prompt())
+			}
+			if kept.ID != posted[0].ID || kept.Data["status"] != tt.status || kept.Data["receipt"] != receipt {
+				t.Errorf("kept is %v, want %s of %s", kept, tt.status, posted[0].ID)
+			}
+			_, lines := s.Logged()
+			for _, line := range lines {
+				if strings.HasPrefix(line, settle.Mark) || strings.Contains(line, "CHARGED-TWICE") {
+					t.Errorf("the error log says %s of a verdict that is kept", line)
+				}
+			}
+
+			for range 2 {
+				s.post(strings.TrimPrefix(posted[0].URL, s.FunctionURL), string(posted[0].Body))
+				s.wantNoLine()
+			}
+			if d := s.payment(first); d["status"] != tt.status || d["receipt"] != receipt || d["checkoutRequestId"] != posted[0].ID {
+				t.Errorf("after its callback the payment says %v, want %s", d, tt.status)
+			}
+			if again := s.other(first); !reflect.DeepEqual(again, kept) {
+				t.Errorf("what was kept has become\n%v, want it left\n%v", again, kept)
+			}
+		})
+	}
+}
+
+// rollBack has an older version answer: without the variables for starting payments, and
+// blind to what it never knew in a query.
+func (s *shop) rollBack() (rollForward func()) {
+	older := New(func(name string) string {
+		switch {
+		case strings.HasPrefix(name, "APPWRITE_"), name == CallbackSecret, strings.HasSuffix(name, "_ID"):
+			return s.Getenv(name)
+		}
+		return ""
+	})
+	older.clock = patient(s.Clock.Now)
+	newer := s.Runtime.Main
+	s.Runtime.Main = func(ctx openruntimes.Context) openruntimes.Response {
+		delete(ctx.Req.Query, "id")
+		delete(ctx.Req.Query, "sig")
+		return older.Serve(ctx)
+	}
+	return func() { s.Runtime.Main = newer }
 }
 
 // TestWrongSignature: whoever has none of ours is told what a stranger is told, and
@@ -1023,14 +1111,13 @@ func TestOddBodies(t *testing.T) {
 func (s *shop) between(f func() (again bool)) {
 	var again atomic.Bool
 	again.Store(true)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	api := s.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPatch && again.Load() {
 			again.Store(f())
 		}
 		s.Appwrite.ServeHTTP(w, r)
 	}))
-	s.t.Cleanup(server.Close)
-	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", server.URL+"/v1")
+	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", api+"/v1")
 }
 
 // TestOvertaken: somebody changes the payment between our read and our write.

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -411,10 +412,11 @@ func TestSweepWithoutToken(t *testing.T) {
 	}
 }
 
-// TestSweepTime has a thousand payments due. No run begins a question after 20 s, and all
-// are found.
+// TestSweepTime has more payments due than one run can ask about. No run begins a question
+// after 20 s, and all are found.
 func TestSweepTime(t *testing.T) {
-	const payments = 1000
+	t.Parallel()
+	const payments = 200
 	s := newShop(t)
 	s.Set("DARAJA_ENVIRONMENT", "production")
 	s.signIn(fakeappwrite.User{ID: "amina", EmailVerification: true, Labels: []string{"cashier"}})
@@ -559,6 +561,44 @@ func TestTwoSweeps(t *testing.T) {
 	}
 }
 
+// TestSweepBreaks breaks each call of a sweep, before and after it is carried out, or has
+// the process die there: a later sweep finds the payment all the same.
+func TestSweepBreaks(t *testing.T) {
+	const calls = 4 // list, claim, query, verdict
+	for n := 1; n <= calls; n++ {
+		for _, b := range breakages() {
+			for _, dies := range []bool{false, true} {
+				t.Run(fmt.Sprintf("call %d, %s, dies %t", n, b.name, dies), func(t *testing.T) {
+					t.Parallel()
+					s := newShop(t)
+					s.lose(first, phoneA, fakesafaricom.Pays)
+					s.later(2 * time.Minute)
+					s.setSpoil(func(call int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+						if call < n || call > n && !dies || safaricom && (b.store || b.hangs) {
+							return false
+						}
+						if b.done && call == n {
+							carryOut()
+						}
+						b.reply(w, r)
+						return true
+					})
+					s.Runtime.Answer(fakeappwrite.Execution{Method: http.MethodPost, Path: "/"})
+					if got := s.state(first); got != "PENDING" && got != "SUCCESS" {
+						t.Errorf("the payment is %s", got)
+					}
+					s.setSpoil(nil)
+					s.later(6 * time.Minute)
+					s.sweep()
+					if got := s.state(first); got != "SUCCESS" || s.nextCheckAt(first) != -1 {
+						t.Errorf("after another sweep the payment is %s", got)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestSweepLeavesOthers: only what this function started is ever asked about or changed.
 func TestSweepLeavesOthers(t *testing.T) {
 	s := newShop(t)
@@ -584,5 +624,44 @@ func TestFinalButDue(t *testing.T) {
 	}
 	if after := s.payment(first); s.nextCheckAt(first) != -1 || after["status"] != "SUCCESS" || after["receipt"] != before["receipt"] || after["settledAt"] != before["settledAt"] {
 		t.Errorf("the payment is %v", after)
+	}
+}
+
+// BenchmarkSweep is what a run costs beside the time that Safaricom takes, and the pauses
+// between questions, as the number of payments that are due grows.
+func BenchmarkSweep(b *testing.B) {
+	for _, due := range []int{0, 1, 10, 100, 500} {
+		b.Run(fmt.Sprintf("due=%d", due), func(b *testing.B) {
+			s := newShop(b)
+			past := settle.CheckAt(s.Clock.Now().Add(-time.Hour))
+			ids := make([]string, due)
+			for i := range ids {
+				ids[i] = fmt.Sprintf("%020x", i)
+				d := settle.Claim(ids[i], settle.Started{UserID: "amina", RequestedAmount: 10, RequestKey: "key"}, s.Clock.Now())
+				if _, err := s.store().Claim(context.Background(), &d); err != nil {
+					b.Fatal(err)
+				}
+				s.change(ids[i], settle.GoAhead())
+				s.change(ids[i], settle.Name("ws_CO_"+ids[i]))
+			}
+			s.Operations()
+			calls := 0
+			for range b.N {
+				b.StopTimer()
+				for _, id := range ids {
+					s.change(id, past)
+				}
+				s.forget()
+				b.StartTimer()
+				if told := s.sweep(); told.Asked != due {
+					b.Fatalf("the sweep says %+v", told)
+				}
+				b.StopTimer()
+				calls = len(s.Appwrite.Calls())
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(calls), "calls/op")
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*max(1, due)), "µs/payment")
+		})
 	}
 }

@@ -2,11 +2,14 @@ package handler
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // TestWhoMayAsk has every kind of caller. None but a user whose session is in this
@@ -136,4 +139,63 @@ func TestWhoMayAsk(t *testing.T) {
 			t.Errorf("%d prompts were shown, and stored is %v", n, stored)
 		}
 	})
+}
+
+// TestBlockedUser: Appwrite itself turns a blocked user's app away, and what is under way
+// when a user is blocked is refused here, whatever the server's version calls it.
+func TestBlockedUser(t *testing.T) {
+	for _, version := range fakeappwrite.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.SetVersion(version)
+			// Payments are started from 1.9.5 on. Who asks is looked at all the same.
+			s.function.version.known = "1.9.6"
+			block := func() { s.Appwrite.AddUser(fakeappwrite.User{ID: "amina", EmailVerification: true, Blocked: true}) }
+			s.setSpoil(func(_ int, _ bool, _ func(), _ http.ResponseWriter, r *http.Request) bool {
+				if strings.HasSuffix(r.URL.Path, "/account") {
+					block()
+				}
+				return false
+			})
+			got := s.ask("amina", wish(first, phoneA))
+			if got.status != 401 || got.kind() != "unauthenticated" || got.field("claimed") != false {
+				t.Errorf("blocked meanwhile: %d %s", got.status, got.body)
+			}
+			if operations := s.Operations(); operations != "execute account" {
+				t.Errorf("calls: %s", operations)
+			}
+			if status, kind := s.refusedExecution(sessionOf("amina")); kind != "user_blocked" || status != 403 && status != 401 {
+				t.Errorf("blocked before: %d %s", status, kind)
+			}
+			if operations := s.Operations(); operations != "execute" {
+				t.Errorf("the function ran for a blocked user: %s", operations)
+			}
+			if len(s.Stored()) != 0 || s.prompts("") != 0 {
+				t.Errorf("stored is %v, and %d prompts were shown", s.Stored(), s.prompts(""))
+			}
+		})
+	}
+}
+
+// refusedExecution has an app call the function, which Appwrite refuses.
+func (s *shop) refusedExecution(session string) (status int, kind string) {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, s.AppwriteURL+"/functions/daraja/executions", strings.NewReader(`{"path":"/stk/push","body":"{}"}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
+	req.Header.Set("X-Appwrite-Session", session)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := testbed.Client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var refusal struct{ Type string }
+	if err := json.NewDecoder(resp.Body).Decode(&refusal); err != nil {
+		s.t.Error(err)
+	}
+	return resp.StatusCode, refusal.Type
 }

@@ -29,6 +29,7 @@ func errorType(body map[string]any) string {
 func TestAccount(t *testing.T) {
 	now, move := clock()
 	session := func(a *Appwrite) string { return a.SessionJWT("ada-secret") }
+	block := func(a *Appwrite) { a.AddUser(User{ID: "ada", Blocked: true}) }
 	for _, tt := range []struct {
 		name    string
 		version string
@@ -49,7 +50,9 @@ func TestAccount(t *testing.T) {
 		{name: "none", jwt: func(*Appwrite) string { return "" }, status: 401, kind: "general_unauthorized_scope"},
 		{name: "of a session that was deleted", jwt: func(a *Appwrite) string { jwt := session(a); a.EndSession("ada-secret"); return jwt }, status: 401, kind: "general_unauthorized_scope"},
 		{name: "of an unknown user", jwt: func(a *Appwrite) string { return a.ForeignJWT("nobody") }, status: 401, kind: "general_unauthorized_scope"},
-		{name: "blocked", prepare: func(a *Appwrite) { a.AddUser(User{ID: "ada", Blocked: true}) }, jwt: session, status: 401, kind: "user_blocked"},
+		{name: "blocked", prepare: block, jwt: session, status: 403, kind: "user_blocked"},
+		{name: "blocked, 1.9.0", version: "1.9.0", prepare: block, jwt: session, status: 403, kind: "user_blocked"},
+		{name: "blocked, 1.8.1", version: "1.8.1", prepare: block, jwt: session, status: 401, kind: "user_blocked"},
 		{name: "another project's API's", jwt: func(a *Appwrite) string { return a.ForeignJWT("ada") }, status: 200},
 		{name: "another project's session's", status: 401, kind: "general_unauthorized_scope",
 			jwt: func(*Appwrite) string { id := "their-session"; return SignJWT(Claims{UserID: "ada", SessionID: &id}) }},

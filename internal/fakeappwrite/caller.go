@@ -79,6 +79,9 @@ func (a *Appwrite) authenticate(r *http.Request, scopes []string) (caller, error
 		message := who + ` missing scopes (["` + strings.Join(scopes, `","`) + `"])`
 		return c, &Error{401, "general_unauthorized_scope", message}
 	}
+	if a.users[c.user].Blocked {
+		return c, a.blocked()
+	}
 	return c, nil
 }
 

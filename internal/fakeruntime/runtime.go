@@ -90,6 +90,9 @@ func (rt *Runtime) Answer(e fakeappwrite.Execution) fakeappwrite.Answer {
 		return fakeappwrite.Answer{}
 	}
 	maps.Copy(req.Headers, rt.platformHeaders(r))
+	if e.ID != "" { // the same in every run of it (Platform/Workers/Functions.php of 1.9.6)
+		req.Headers["x-appwrite-execution-id"] = e.ID
+	}
 	req.Headers["authorization"] = executorAuthorization
 	req.Headers["x-appwrite-trigger"] = cmp.Or(e.Trigger, "schedule")
 	req.Headers["x-appwrite-user-id"] = e.UserID

@@ -38,9 +38,12 @@ func UntilHung(ctx context.Context, _ time.Duration) (context.Context, context.C
 	}
 }
 
-// Hang is a server that never answers.
+// Hang is a server that never answers. A call that [UntilHung] does not end would wait
+// without limit: its connection breaks instead.
 func Hang(_ http.ResponseWriter, r *http.Request) {
-	hangUp(r.RemoteAddr + " " + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+	if !hangUp(r.RemoteAddr + " " + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()) {
+		panic(http.ErrAbortHandler)
+	}
 	<-r.Context().Done()
 }
 
@@ -48,10 +51,13 @@ func Hang(_ http.ResponseWriter, r *http.Request) {
 // deadline would.
 func HangUp(c net.Conn) { hangUp(ends(c.RemoteAddr(), c.LocalAddr())) }
 
-func hangUp(connection string) {
-	if c, found := calls.Load(connection); found {
+// hangUp reports whether there was a call to end.
+func hangUp(connection string) bool {
+	c, found := calls.Load(connection)
+	if found {
 		c.(*call).end(context.DeadlineExceeded)
 	}
+	return found
 }
 
 func ends(client, server net.Addr) string { return client.String() + " " + server.String() }

@@ -45,7 +45,7 @@ func New(t testing.TB, start func(getenv func(string) string) Serve) *World {
 		t.Fatal(err)
 	}
 	w.Machine, w.settings = m, m.Environment()
-	t.Cleanup(func() {
+	AtEnd(t, func() {
 		m.Close()
 		w.checkLog()
 	})
@@ -80,12 +80,22 @@ const Limit = 50 * time.Second
 var Client = &http.Client{Timeout: Limit}
 
 // Watch fails the tests, by the name of the one that hangs, unless it is stopped.
-func Watch(t testing.TB) (stop func()) {
-	timer := time.AfterFunc(Limit, func() {
+func Watch(t testing.TB) (stop func()) { return watch(t, Limit) }
+
+func watch(t testing.TB, limit time.Duration) (stop func()) {
+	timer := time.AfterFunc(limit, func() {
 		debug.SetTraceback("all")
 		panic(t.Name() + " hangs")
 	})
 	return func() { timer.Stop() }
+}
+
+// AtEnd does something when the test ends, which must not hang.
+func AtEnd(t testing.TB, do func()) {
+	t.Cleanup(func() {
+		defer Watch(t)()
+		do()
+	})
 }
 
 // Root returns the folder of the module.

@@ -1,7 +1,11 @@
 package testbed
 
 import (
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 )
@@ -30,5 +34,25 @@ func TestUnfit(t *testing.T) {
 				t.Errorf("%q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// hanging makes TestWatch hang, in a process of its own.
+const hanging = "TESTBED_HANGS"
+
+// TestWatch: what hangs ends the tests, and they say which of them it was.
+func TestWatch(t *testing.T) {
+	if os.Getenv(hanging) != "" {
+		t.Run("inner", func(t *testing.T) {
+			defer watch(t, time.Millisecond)()
+			select {}
+		})
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestWatch$", "-test.timeout="+Limit.String())
+	child.Env = append(os.Environ(), hanging+"=yes")
+	output, err := child.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "panic: TestWatch/inner hangs") {
+		t.Errorf("%v, want a panic that names the test:\n%s", err, output)
 	}
 }
