@@ -431,7 +431,7 @@ function showLine(line, now) {
   checkButton.hidden = state.name !== 'Timeout';
   const left = settled ? Math.ceil(countdown(line, attempt, now)) : 0;
   askButton.setAttribute('aria-disabled', String(left > 0));
-  write(askButton, left > 0 ? say('againIn', { time: clockTime(left) }) : state.name === 'Idle' ? say('askShort') : say('again'));
+  write(askButton, left > 0 ? say('againIn', { time: clockTime(left) }) : state.name === 'Idle' ? say('ask') : say('again'));
   // The name comes last, so that it can be called up by what is seen.
   askButton.setAttribute('aria-label', `${askButton.textContent}: ${line.member.name}`);
   write(checkButton, say('check'));
@@ -477,7 +477,7 @@ $('ask-all').addEventListener('click', () => {
   for (const line of lines) if (mayAsk(line) && line.attempts.length === 0) ask(line, false);
   show();
 });
-$('again').addEventListener('click', () => {
+$('other').addEventListener('click', () => {
   watch.close();
   for (const s of streams.values()) s.close();
   localStorage.removeItem('chama.bill');

@@ -136,7 +136,7 @@ const withSDK = (version) => async (scene) => {
 const scenarios = {
   // On the stage, with the phones beside the page, by what can be seen.
   async 'happy path'(scene) {
-    const stage = await scene.visitor({ viewport: { width: 1360, height: 800 } });
+    const stage = await scene.visitor({ viewport: { width: 1360, height: 860 } });
     await stage.goto(scene.machine.page + '/');
     const page = stage.frameLocator('iframe'), phone = (owner) => stage.getByRole('region', { name: `Phone ${owner}` });
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -348,11 +348,11 @@ const scenarios = {
 
   async 'the server is down at first'(scene) {
     const page = await scene.visitor();
-    await scene.spoil('database');
+    await page.route('**/v1/account', (route) => route.abort());
     await page.goto(scene.machine.page + '/chama/');
     await page.getByText('The server cannot be reached').waitFor();
     await scene.accessible(page);
-    await scene.spoil('database');
+    await page.unroute('**/v1/account');
     await page.getByRole('button', { name: 'Sign in' }).waitFor();
   },
 
