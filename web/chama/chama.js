@@ -235,9 +235,9 @@ $('bill-form').addEventListener('submit', (event) => {
 /** @type {?import('./bill.js').Bill} */
 let bill = null;
 let watch = null, documents = [], live = true;
-/** Per member: the node, the attempts, what was shown and said last, and when to let them ask again. */
+/** Per member: the node, the attempts, and what was shown and said last. */
 let lines = [];
-/** The streams that run, by the id of the payment with which they began. */
+/** The streams, by the ids of the payments that they tell of. */
 let streams = new Map();
 
 /** Shows a bill, and goes on with what was asked for. */
@@ -342,7 +342,7 @@ function sureOf(line) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'risk' && !['Success', 'Pending'].includes(standing(line).name)), { once: true });
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'risk' && !['Success', 'Pending', 'Initiating'].includes(standing(line).name)), { once: true });
   });
 }
 
