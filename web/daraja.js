@@ -47,6 +47,19 @@ import { messages } from './messages.js';
  * @property {boolean} [again] the person wants to pay although an earlier payment of the
  *   same may still be charged. Never set it without asking them.
  *
+ * @typedef {object} Problem What the function says instead of doing it.
+ * @property {string} type
+ * @property {string} message
+ * @property {boolean} [claimed]
+ * @property {string} [id]
+ * @property {Object<string, string>} [fields]
+ * @property {string} [responseCode]
+ * @property {number} [retryAfter]
+ *
+ * @typedef {{status?: string, error?: Problem}} Answer
+ *
+ * @typedef {{method: string, attribute?: string, values: any[]}} Query
+ *
  * @typedef {object} Explanation
  * @property {string} en
  * @property {string} sw
@@ -63,8 +76,12 @@ const CHECK_FROM = 60, CHECK_EVERY = 15, GIVE_UP = 120;
 /** The seconds between two reads of what is watched, while that works and while it does not. */
 const WATCH_EVERY = 15, WATCH_AGAIN = 3;
 
-/** What a status is worth: one never goes back to a lower one. */
+/**
+ * What a status is worth: one never goes back to a lower one.
+ * @type {Record<string, number>}
+ */
 const RANK = { PENDING: 1, TIMEOUT: 2, FAILED: 3, CANCELLED: 3, SUCCESS: 4 };
+/** @type {Record<string, Name>} */
 const NAMES = { SUCCESS: 'Success', FAILED: 'Failed', CANCELLED: 'Cancelled', TIMEOUT: 'Timeout' };
 const LAST = new Set(['Success', 'Failed', 'Cancelled', 'Timeout', 'Error']);
 
@@ -73,7 +90,7 @@ const LAST = new Set(['Success', 'Failed', 'Cancelled', 'Timeout', 'Error']);
  * forbidden, conflict, not_found, busy, rejected, credentials, unavailable, not_configured.
  */
 export class DarajaError extends Error {
-  /** @param {{type: string, message: string, fields?: Object<string, string>, responseCode?: string, retryAfter?: number}} problem */
+  /** @param {Problem} problem */
   constructor(problem) {
     super(problem.message);
     this.name = 'DarajaError';
@@ -134,7 +151,9 @@ export function stateOf(document) {
 
 /** @param {Name} name */
 function statusOf(name) {
-  return { Success: 'SUCCESS', Failed: 'FAILED', Cancelled: 'CANCELLED', Timeout: 'TIMEOUT', Error: 'FAILED' }[name] ?? 'PENDING';
+  /** @type {Partial<Record<Name, string>>} */
+  const statuses = { Success: 'SUCCESS', Failed: 'FAILED', Cancelled: 'CANCELLED', Timeout: 'TIMEOUT', Error: 'FAILED' };
+  return statuses[name] ?? 'PENDING';
 }
 
 /**
@@ -149,21 +168,23 @@ function statusOf(name) {
 export function explain(status, document) {
   let code = String(document?.resultCode ?? '');
   if (code === '-1') code = (document?.failureReason ?? '').split(':', 1)[0];
-  const row = (of, code) => messages.find((m) => m.status === of && m.code === code);
-  return (code && row(status, code)) || row(status, '') || row('TIMEOUT', '');
+  const row = (/** @type {string} */ of, /** @type {string} */ code) => messages.find((m) => m.status === of && m.code === code);
+  return /** @type {Explanation} */ ((code && row(status, code)) || row(status, '') || row('TIMEOUT', ''));
 }
 
 /** Payments of one collection, asked for through one function. */
 export class Daraja {
   #client; #functions; #databases; #functionId; #databaseId; #collectionId;
+  /** @type {Set<(document: PaymentDocument) => void>} */
   #listeners = new Set();
+  /** @type {?() => void} */
   #unsubscribe = null;
 
   /**
    * @param {object} settings
-   * @param {object} settings.client an Appwrite Client
-   * @param {object} settings.functions
-   * @param {object} settings.databases
+   * @param {any} settings.client a Client of the SDK, whichever version it is
+   * @param {any} settings.functions
+   * @param {any} settings.databases
    * @param {string} [settings.functionId]
    * @param {string} [settings.databaseId]
    * @param {string} [settings.collectionId]
@@ -235,13 +256,15 @@ export class Daraja {
 
   /**
    * Lists payments, all pages.
-   * @param {{method: string, attribute?: string, values: any[]}[]} queries
+   * @param {Query[]} queries
    * @returns {Promise<PaymentDocument[]>}
    */
   async list(queries) {
+    /** @type {PaymentDocument[]} */
     const all = [];
-    for (let cursor = []; ;) {
+    for (let /** @type {Query[]} */ cursor = []; ;) {
       const wanted = [...queries, { method: 'limit', values: [100] }, ...cursor].map((q) => JSON.stringify(q));
+      /** @type {{documents: PaymentDocument[]}} */
       const { documents } = await this.#databases.listDocuments(this.#databaseId, this.#collectionId, wanted);
       all.push(...documents);
       if (documents.length < 100) return all;
@@ -254,7 +277,7 @@ export class Daraja {
    * is none: nobody knows then what it did.
    * @param {string} path
    * @param {object} body
-   * @returns {Promise<?object>}
+   * @returns {Promise<?Answer>}
    */
   async call(path, body) {
     try {
@@ -277,7 +300,7 @@ export class Daraja {
     this.#listeners.add(hear);
     this.#unsubscribe ??= this.#client.subscribe(
       `databases.${this.#databaseId}.collections.${this.#collectionId}.documents`,
-      ({ payload }) => payload?.$id && this.#listeners.forEach((hear) => hear(payload)));
+      (/** @type {{payload: PaymentDocument}} */ { payload }) => payload?.$id && this.#listeners.forEach((hear) => hear(payload)));
     return () => {
       this.#listeners.delete(hear);
       if (this.#listeners.size > 0) return;
@@ -293,7 +316,11 @@ export class Daraja {
  * nothing but the loop.
  */
 export class Payment {
-  #daraja; #state; #asking = false; #followers = new Set(); #stops = [];
+  #daraja; #state; #asking = false;
+  /** @type {Set<(state: State) => void>} */
+  #followers = new Set();
+  /** @type {(() => void)[]} */
+  #stops = [];
 
   /**
    * @param {Daraja} daraja
@@ -325,17 +352,18 @@ export class Payment {
   }
 
   async *[Symbol.asyncIterator]() {
+    /** @type {State[]} */
     const states = [];
     let wake = () => {};
     const stop = this.onState((state) => { states.push(state); wake(); });
     try {
       for (;;) {
-        while (states.length > 0) {
-          const state = states.shift();
+        for (const state of states.splice(0)) {
           yield state;
           if (state.last) return;
         }
-        await new Promise((resolve) => { wake = resolve; });
+        if (states.length > 0) continue; // that came while the loop was busy
+        await new Promise((resolve) => { wake = () => resolve(undefined); });
       }
     } finally {
       stop();
@@ -377,6 +405,8 @@ export class Payment {
   /**
    * Deals with a refusal, and returns false if it does not matter. After an ask without an
    * answer only one about this call's own claim proves that nothing was sent.
+   * @param {Problem} problem
+   * @param {number} asked how often there was no answer
    */
   #refused(problem, asked) {
     if (problem.type === 'busy' && problem.id) {
@@ -428,7 +458,10 @@ export class Payment {
     if (!this.#state.last && this.#state.name !== 'Pending') this.#become('Pending', { document: this.#state.document });
   }
 
-  /** @param {Name} name */
+  /**
+   * @param {Name} name
+   * @param {{document?: ?PaymentDocument, error?: ?DarajaError}} [more]
+   */
   #become(name, more) {
     if (this.#state.last) return;
     if (name === 'Pending' && this.#state.name === 'Pending' && this.#state.document?.$updatedAt === more?.document?.$updatedAt) return;
@@ -443,13 +476,18 @@ export class Payment {
     this.#rest();
   }
 
-  #after(seconds, do_) {
-    const timer = setTimeout(do_, seconds * 1000);
+  /**
+   * @param {number} seconds
+   * @param {() => void} then
+   */
+  #after(seconds, then) {
+    const timer = setTimeout(then, seconds * 1000);
     this.#stops.push(() => clearTimeout(timer));
   }
 
+  /** @param {number} seconds */
   #pause(seconds) {
-    return new Promise((resolve) => this.#after(seconds, resolve));
+    return new Promise((resolve) => this.#after(seconds, () => resolve(undefined)));
   }
 
   #rest() {
@@ -459,8 +497,19 @@ export class Payment {
 
 /** What [Daraja.watch] returns. */
 class Watch {
-  #daraja; #references; #tell; #documents = new Map(); #live = true; #timer = null; #stops; #closed = false;
+  #daraja; #references; #tell; #live = true; #closed = false;
+  /** @type {Map<string, PaymentDocument>} */
+  #documents = new Map();
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #timer;
+  /** @type {(() => void)[]} */
+  #stops;
 
+  /**
+   * @param {Daraja} daraja
+   * @param {string[]} references
+   * @param {(seen: {documents: PaymentDocument[], live: boolean}) => void} tell
+   */
   constructor(daraja, references, tell) {
     this.#daraja = daraja;
     this.#references = references;
@@ -480,7 +529,7 @@ class Watch {
    * @param {PaymentDocument} document
    */
   see(document) {
-    if (this.#references.includes(document.reference) && this.#put([document])) this.#say();
+    if (this.#references.includes(document.reference ?? '') && this.#put([document])) this.#say();
   }
 
   /** Reads all again. It happens by itself, too. */
@@ -507,12 +556,15 @@ class Watch {
     for (const stop of this.#stops.splice(0)) stop();
   }
 
-  /** Takes what is news: a reply may be older than an event that was faster. */
+  /**
+   * Takes what is news: a reply may be older than an event that was faster.
+   * @param {PaymentDocument[]} documents
+   */
   #put(documents) {
     let news = false;
     for (const d of documents) {
       const known = this.#documents.get(d.$id);
-      const rank = (RANK[d.status] ?? 0) - (RANK[known?.status] ?? 0);
+      const rank = (RANK[d.status] ?? 0) - (RANK[known?.status ?? ''] ?? 0);
       if (known && (rank < 0 || rank === 0 && d.$updatedAt <= known.$updatedAt)) continue;
       this.#documents.set(d.$id, d);
       news = true;

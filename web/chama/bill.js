@@ -46,7 +46,11 @@ export function phoneNumber(text) {
   return digits ? '254' + digits[1] : '';
 }
 
-/** What stands in the documents of member n, and in the SMS to them. */
+/**
+ * What stands in the documents of member n, and in the SMS to them.
+ * @param {Bill} bill
+ * @param {number} n
+ */
 export const reference = (bill, n) => `${bill.code}-${n + 1}`;
 
 /** A new bill's code. */
@@ -63,7 +67,10 @@ export function paid(documents) {
   return documents.filter((d) => d.status === 'SUCCESS').reduce((sum, d) => sum + (d.amount ?? d.requestedAmount ?? 0), 0);
 }
 
-/** What counts more, of several attempts: what was paid, what may be paid now, what nobody knows. */
+/**
+ * What counts more, of several attempts: what was paid, what may be paid now, what nobody knows.
+ * @type {Record<string, number>}
+ */
 const WEIGHT = { Success: 3, Initiating: 2, Pending: 2, Timeout: 1 };
 
 /**
@@ -73,8 +80,10 @@ const WEIGHT = { Success: 3, Initiating: 2, Pending: 2, Timeout: 1 };
  * @returns {Attempt|undefined}
  */
 export function decisive(attempts) {
-  const weight = ({ state }) => (WEIGHT[state.name] ?? 0) + (state.document?.receipt ? 1 : 0);
-  return attempts.reduce((best, a) => (!best || weight(a) > weight(best) || weight(a) === weight(best) && a.at > best.at ? a : best), undefined);
+  const weight = (/** @type {Attempt} */ { state }) => (WEIGHT[state.name] ?? 0) + (state.document?.receipt ? 1 : 0);
+  let best;
+  for (const a of attempts) if (!best || weight(a) > weight(best) || weight(a) === weight(best) && a.at > best.at) best = a;
+  return best;
 }
 
 /**
@@ -113,8 +122,9 @@ export function fromHash(hash) {
   try {
     const bytes = Uint8Array.from(atob(hash.slice(1).replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
     const [code, name, total, members] = JSON.parse(new TextDecoder().decode(bytes));
-    const bill = { code, name, total, members: members.map(([name, share]) => ({ name, share })) };
-    const whole = (n) => Number.isSafeInteger(n) && n > 0;
+    /** @type {Bill} */
+    const bill = { code, name, total, members: members.map((/** @type {[string, number]} */ [name, share]) => ({ name, share })) };
+    const whole = (/** @type {number} */ n) => Number.isSafeInteger(n) && n > 0;
     const sound = /^[0-9A-F]{6}$/.test(code) && typeof name === 'string' && whole(total) && members.length > 0 && members.length < 100 &&
       bill.members.every((m) => typeof m.name === 'string' && whole(m.share));
     return sound ? bill : null;
@@ -128,7 +138,7 @@ export function fromHash(hash) {
  * @param {(string|number)[][]} rows
  */
 export function csv(rows) {
-  const cell = (value) => {
+  const cell = (/** @type {string|number} */ value) => {
     let text = String(value);
     if (typeof value === 'string' && /^[=+\-@\t\r]/.test(text)) text = "'" + text;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -109,6 +109,21 @@ test('the iterator ends with the last state', async () => {
   assert.equal(seen.at(-1), 'Cancelled', 'a later loop sees how it ended');
 });
 
+test('a loop that is slow misses no state', async () => {
+  const server = new Server(accepted()), seen = [];
+  const done = (async () => {
+    for await (const s of server.daraja().pay(REQUEST)) {
+      seen.push(s.name);
+      await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    }
+  })();
+  await pass(1);
+  server.publish(paid());
+  await pass(12);
+  await done;
+  assert.deepEqual(seen, ['Idle', 'Initiating', 'Pending', 'Success']);
+});
+
 test('each payment has an id of its own, which can be kept before anything is sent', async () => {
   crypto.getRandomValues.mock.restore();
   const server = new Server(accepted()), daraja = server.daraja();

@@ -378,6 +378,18 @@ const scenarios = {
     await full(page);
   },
 
+  // Whether the first ask has arrived nobody knows: the page does not offer another one.
+  async 'reloaded before any answer'(scene) {
+    const page = await scene.bill();
+    await page.route('**/executions', () => {}); // and nothing comes back
+    await line(page, 0).getByRole('button', { name: 'Ask' }).click();
+    await word(page, 0, 'Asking');
+    await page.reload();
+    await word(page, 0, 'Waiting for PIN');
+    assert.equal(await line(page, 0).getByRole('button').count(), 0);
+    assert.equal(await line(page, 1).getByRole('button').count(), 1);
+  },
+
   async 'offline and back'(scene) {
     const page = await scene.bill();
     await page.locator('#ask-all').click();
