@@ -33,10 +33,12 @@ const usage = `Usage:
                          [-port 3000]
 
 The first runs the function on this machine, beside a fake Appwrite and a fake
-Safaricom. It posts samples of what Safaricom sends, lets a user ask for
+Safaricom, with a page in the browser on which people split a bill, and their
+phones beside it. It posts samples of what Safaricom sends, lets a user ask for
 payments, and shows what became of each. You answer the phones: p pays, c
 cancels, and Enter ignores the prompt. It then stays up for requests of your
-own, with the function's log, until Ctrl-C.
+own, with the function's log, until Ctrl-C. While the page is open, what it
+asks for is answered there.
 
   -once           stop after the samples and payments
   -auto           let the phones answer by themselves, as they do where this is
@@ -69,6 +71,7 @@ type options struct {
 	port          int // the function's; 0 is any
 	appwritePort  int // likewise
 	safaricomPort int
+	pagePort      int
 
 	trigger string // the name of an event, or "" to serve
 	amount  int64
@@ -115,7 +118,7 @@ func command(ctx context.Context, arguments []string, in io.Reader, out, errOut 
 
 // parseOptions reads the command line. It refuses what would otherwise be ignored.
 func parseOptions(arguments []string) (options, error) {
-	o := options{appwritePort: 4000, safaricomPort: 5000}
+	o := options{appwritePort: 4000, safaricomPort: 5000, pagePort: 8000}
 	flags := o.flags()
 	if err := flags.Parse(arguments); err != nil {
 		return options{}, err
@@ -175,10 +178,12 @@ func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 		return err
 	}
 	defer m.Close()
+	fmt.Fprintf(out, "Page and phones    %s/%s\n", m.pageURL, instead(m.pageURL, o.pagePort))
 	fmt.Fprintf(out, "Fake Appwrite      %s%s\n", m.AppwriteURL, instead(m.AppwriteURL, o.appwritePort))
 	fmt.Fprintf(out, "Fake Safaricom     %s%s\n", m.safaricomURL, instead(m.safaricomURL, o.safaricomPort))
 	fmt.Fprintf(out, "Function           %s%s\n\n", m.FunctionURL, instead(m.FunctionURL, o.port))
 
+	go m.passTime(ctx)
 	s := newStage(out, m)
 	if in != nil && !o.auto {
 		s.typed = readLines(in)
@@ -211,6 +216,8 @@ type machine struct {
 	*testbed.Machine
 	safaricom    *fakesafaricom.Safaricom
 	safaricomURL string
+	site         *site
+	pageURL      string
 }
 
 // Close ends all servers. Nothing is posted any more.
@@ -250,6 +257,11 @@ func startMachine(schema []byte, o options, getenv func(string) string) (*machin
 		return nil, errors.New(strings.Join(problems, "; "))
 	}
 	m.addUsers()
+	m.site = newSite(m)
+	if m.pageURL, err = m.Serve(o.pagePort, m.site.handler()); err != nil {
+		m.Close()
+		return nil, err
+	}
 	return m, nil
 }
 

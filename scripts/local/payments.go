@@ -68,15 +68,19 @@ func (m *machine) pushSettings() map[string]string {
 		"DARAJA_BASE_URL":        m.safaricomURL,
 		"DARAJA_SIGNING_KEY":     strings.Repeat("0123456789abcdef", 4),
 		"DARAJA_PUBLIC_URL":      m.FunctionURL,
+		"DARAJA_UNVERIFIED_PUSH": "any", // the page goes on without an account
 	}
 }
 
-// addUsers adds amina, who asks for the payments shown, and juma, as whom a person may:
-// the function lets one user ask for so many only.
+// amina asks for the payments shown, and for those of the page. As a cashier she may ask
+// for as many as she likes.
+var amina = fakeappwrite.User{ID: "amina", Name: "Amina", Email: "amina@example.com", Password: password, EmailVerification: true, Labels: []string{"cashier"}}
+
+// addUsers adds amina, and juma, as whom a person at a shell may ask.
 func (m *machine) addUsers() {
-	for _, user := range []string{"amina", "juma"} {
-		m.Appwrite.AddUser(fakeappwrite.User{ID: user, EmailVerification: true})
-		m.Appwrite.AddSession(session(user), user)
+	for _, user := range []fakeappwrite.User{amina, {ID: "juma", EmailVerification: true}} {
+		m.Appwrite.AddUser(user)
+		m.Appwrite.AddSession(session(user.ID), user.ID)
 	}
 }
 
@@ -129,8 +133,9 @@ func (s *stage) showPayment(ctx context.Context, p payment) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := s.press(prompt, answer); err != nil {
-		return err
+	if s.press(prompt, answer) != nil {
+		fmt.Fprint(s.out, "  (too late: the prompt has gone)\n")
+		answer = fakesafaricom.Silent
 	}
 	s.safaricom.Advance(outcomeKnown)
 	if p.untold {
@@ -207,8 +212,28 @@ func (s *stage) press(p fakesafaricom.Prompt, answer fakesafaricom.Answer) error
 	}
 }
 
-// stayUp lets Safaricom's time pass, and answers the phones of what others ask for, until
-// ctx ends. While a person thinks about an answer that time stands.
+// passTime lets the time of Safaricom and of the platform pass, its queue and its
+// schedule, until ctx ends.
+func (m *machine) passTime(ctx context.Context) {
+	tick, sweep := time.NewTicker(100*time.Millisecond), time.NewTicker(time.Minute) // nobody waits for five here
+	defer tick.Stop()
+	defer sweep.Stop()
+	for last := time.Now(); ; {
+		select {
+		case now := <-tick.C:
+			m.safaricom.Advance(now.Sub(last))
+			m.RunUntil(m.Clock.Now())
+			last = now
+		case <-sweep.C:
+			m.sweep()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stayUp answers the phones of what others ask for, until ctx ends, but for those that
+// somebody has on a screen.
 func (s *stage) stayUp(ctx context.Context) {
 	prompts := make(chan fakesafaricom.Prompt, 100)
 	stop := s.safaricom.OnPrompt(func(p fakesafaricom.Prompt) {
@@ -217,18 +242,12 @@ func (s *stage) stayUp(ctx context.Context) {
 		}
 	})
 	defer stop()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	sweeps := time.NewTicker(time.Minute) // nobody waits for five here
-	defer sweeps.Stop()
-	for last := time.Now(); ; last = time.Now() {
+	for {
 		select {
-		case <-tick.C:
-			s.safaricom.Advance(time.Since(last))
-		case <-sweeps.C:
-			s.safaricom.Advance(time.Since(last))
-			s.sweep()
 		case p := <-prompts:
+			if s.site.watched() {
+				continue
+			}
 			answer := s.answer(ctx, p, fakesafaricom.Pays)
 			if ctx.Err() != nil {
 				return

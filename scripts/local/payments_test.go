@@ -260,6 +260,7 @@ func TestStayUpAlone(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan bool)
+	go s.passTime(ctx)
 	go func() { s.stayUp(ctx); close(ended) }()
 	id := fakeappwrite.NewID()
 	if status, reply, err := ask(s.Machine, "juma", pushBody(id, "0700000041", 250, "ORDER-005")); status != 200 || err != nil {

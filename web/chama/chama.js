@@ -1,0 +1,506 @@
+// The page: it shows a bill, asks each member's phone for their share, and tells what
+// became of it. What was paid is read from the documents alone.
+
+import { Daraja, State } from '../daraja.js';
+import { MOST, csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from './bill.js';
+import config from './config.js';
+import { phrase } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+
+/** How long a prompt may still be on the phone, in seconds. The function asks it for nothing else until then. */
+const PROMPT = 90;
+/** How long M-Pesa takes the same amount from one phone once only, in seconds. */
+const REPEAT = 120;
+
+/** What is kept in this browser. Phones are kept nowhere else. */
+const kept = {
+  get(key) { try { return JSON.parse(localStorage.getItem('chama.' + key)); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem('chama.' + key, JSON.stringify(value)); } catch { /* the page works without */ } },
+};
+
+// Language
+
+let language = kept.get('language') ?? (navigator.language.startsWith('sw') ? 'sw' : 'en');
+const say = (key, values) => phrase(language, key, values);
+const money = (amount) => 'KES ' + amount.toLocaleString('en-KE');
+
+function speak(chosen) {
+  language = chosen;
+  kept.set('language', chosen);
+  document.documentElement.lang = chosen;
+  document.title = say('title');
+  translate(document);
+  for (const b of document.querySelectorAll('[data-language]')) b.setAttribute('aria-pressed', String(b.dataset.language === chosen));
+  number();
+  showSplit();
+  show();
+}
+
+function translate(within) {
+  for (const e of within.querySelectorAll('[data-text]')) e.textContent = say(e.dataset.text);
+  for (const e of within.querySelectorAll('[data-label]')) e.setAttribute('aria-label', say(e.dataset.label));
+}
+
+for (const b of document.querySelectorAll('[data-language]')) b.addEventListener('click', () => speak(b.dataset.language));
+
+/** Shows one of the page's parts. */
+function turnTo(id) {
+  for (const part of ['loading', 'sign-in', 'new-bill', 'bill']) $(part).hidden = part !== id;
+  $('net').hidden = id !== 'bill';
+  $('sign-out').hidden = !signedIn;
+}
+
+/** Says why nothing else is shown yet. */
+function wait(why) {
+  $('loading').dataset.text = why;
+  translate(document);
+  turnTo('loading');
+}
+
+// Signing in
+
+let account, daraja, signedIn = false;
+
+async function load({ src, integrity }) {
+  const script = Object.assign(document.createElement('script'), { src, integrity, crossOrigin: 'anonymous' });
+  await new Promise((resolve, reject) => {
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return globalThis.Appwrite;
+}
+
+async function begin() {
+  speak(language);
+  try {
+    const { Client, Account, Functions, Databases } = await load(config.sdk);
+    const client = new Client().setEndpoint(config.endpoint).setProject(config.project);
+    account = new Account(client);
+    daraja = new Daraja({ client, functions: new Functions(client), databases: new Databases(client), ...config });
+  } catch {
+    wait('noSDK');
+    return;
+  }
+  await enter();
+}
+
+/** Goes on with whoever is signed in. Only an answer that it is nobody leads to signing in. */
+async function enter() {
+  try {
+    await account.get();
+  } catch (e) {
+    if (e.code !== 401) {
+      wait('unreachable');
+      setTimeout(enter, 3000);
+      return;
+    }
+    $('anonymous').hidden = !config.anonymous;
+    for (const [name, value] of Object.entries(config.signIn ?? {})) $('sign-in-form').elements[name].value = value;
+    turnTo('sign-in');
+    return;
+  }
+  signedIn = true;
+  const linked = fromHash(location.hash), own = kept.get('bill');
+  if (linked && linked.code !== own?.code) open(linked);
+  else if (own) open(own);
+  else compose();
+}
+
+async function signIn(how) {
+  $('sign-in-problem').textContent = '';
+  try {
+    await how();
+  } catch (e) {
+    $('sign-in-problem').textContent = say('signInFailed', { reason: e.message });
+    return;
+  }
+  await enter();
+}
+
+$('sign-in-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const { email, password } = event.target.elements;
+  signIn(() => account.createEmailPasswordSession(email.value, password.value));
+});
+$('anonymous').addEventListener('click', () => signIn(() => account.createAnonymousSession()));
+$('sign-out').addEventListener('click', async () => {
+  await account.deleteSession('current').catch(() => {});
+  localStorage.removeItem('chama.bill');
+  localStorage.removeItem('chama.asked');
+  location.replace(location.pathname);
+});
+
+// A new bill
+
+function compose() {
+  bill = null;
+  const example = config.example ?? { name: '', total: '', members: [{}, {}, {}] };
+  const form = $('bill-form').elements;
+  form.name.value = example.name;
+  form.total.value = example.total;
+  $('people').replaceChildren();
+  for (const m of example.members) addPerson(m);
+  showSplit();
+  turnTo('new-bill');
+}
+
+function addPerson({ name = '', phone = '' } = {}) {
+  const person = $('person').content.firstElementChild.cloneNode(true);
+  person.querySelector('[name=member]').value = name;
+  person.querySelector('[name=phone]').value = phone;
+  person.querySelector('.remove').addEventListener('click', () => {
+    person.remove();
+    number();
+    showSplit();
+    $('add').focus();
+  });
+  person.addEventListener('input', number);
+  $('people').append(person);
+  translate(person);
+  number();
+  return person;
+}
+
+/** Gives each row its number and its remove button a name, for those who hear the page. */
+function number() {
+  const people = [...$('people').children];
+  people.forEach((person, i) => {
+    const name = person.querySelector('[name=member]').value || say('memberOf', { n: i + 1 });
+    person.setAttribute('aria-label', say('memberOf', { n: i + 1 }));
+    person.querySelector('.remove').setAttribute('aria-label', say('remove', { name }));
+    person.querySelector('.remove').disabled = people.length < 2;
+  });
+}
+
+const wholeShillings = (text) => (/^\d{1,9}$/.test(text.replace(/[\s,]/g, '')) ? Number(text.replace(/[\s,]/g, '')) : 0);
+
+function showSplit() {
+  const people = $('people').children.length, total = wholeShillings($('bill-form').elements.total.value);
+  if (people === 0 || total < people) {
+    $('split').textContent = say('shareNone');
+    return;
+  }
+  const shares = split(total, people), most = money(shares[0]), least = money(shares[people - 1]);
+  $('split').textContent = say(most === least ? 'shareEach' : 'shareUneven', { n: people, amount: most, most, least });
+}
+
+$('bill-form').addEventListener('input', showSplit);
+$('add').addEventListener('click', () => {
+  addPerson().querySelector('input').focus();
+  showSplit();
+});
+
+let problems = 0;
+
+/** Says below a field what is wrong with it, or nothing. The first one gets the focus. */
+function complain(input, place, key, values) {
+  place.id ||= `problem-${++problems}`;
+  input.setAttribute('aria-describedby', place.id);
+  input.setAttribute('aria-invalid', String(Boolean(key)));
+  if (key && !document.querySelector('[aria-invalid=true]:focus')) input.focus();
+  place.textContent = key ? say(key, values) : place.textContent;
+  return !key;
+}
+
+$('bill-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const form = event.target.elements, people = [...$('people').children];
+  for (const p of event.target.querySelectorAll('.problem')) p.textContent = '';
+  document.activeElement.blur();
+  const name = form.name.value.trim(), total = wholeShillings(form.total.value);
+  let sound = complain(form.name, $('problem-name'), name ? '' : 'badName');
+  const high = total > MOST * people.length;
+  sound &= complain(form.total, $('problem-total'), total < people.length ? 'badTotal' : high ? 'badTotalHigh' : '', { amount: money(MOST) });
+  const shares = split(total, people.length), phones = new Set();
+  const members = people.map((person, i) => {
+    const field = person.querySelector('[name=member]'), tel = person.querySelector('[name=phone]'), place = person.querySelector('.problem');
+    const phone = phoneNumber(tel.value);
+    sound &= complain(tel, place, !phone ? 'badPhone' : phones.has(phone) ? 'samePhone' : '');
+    sound &= complain(field, place, field.value.trim() ? '' : 'badMember');
+    phones.add(phone);
+    return { name: field.value.trim(), phone, share: shares[i] };
+  });
+  if (!sound) return;
+  const made = { code: newCode(), name, total, members };
+  kept.set('bill', made);
+  kept.set('asked', {});
+  open(made);
+  $('ask-all').focus();
+});
+
+// The bill
+
+/** @type {?import('./bill.js').Bill} */
+let bill = null;
+let watch = null, documents = [], live = true;
+/** Per member: the node, the attempts, and what was shown and said last. */
+let lines = [];
+/** The streams, by the ids of the payments that they tell of. */
+let streams = new Map();
+
+/** Shows a bill, and goes on with what was asked for. */
+function open(opened) {
+  watch?.close();
+  for (const s of streams.values()) s.close();
+  bill = opened;
+  documents = [];
+  live = true;
+  streams = new Map();
+  history.replaceState(null, '', toHash(bill));
+  lines = bill.members.map((member, n) => {
+    const node = $('member').content.firstElementChild.cloneNode(true);
+    node.querySelector('.face').textContent = [...member.name][0].toUpperCase();
+    node.querySelector('h3').textContent = member.name;
+    node.querySelector('.phone').textContent = member.phone ? member.phone.replace(/^254(...)...(...)$/, '0$1 ••• $2') : '';
+    node.querySelector('.share').textContent = money(member.share);
+    const line = { member, node, attempts: [], shown: '', said: '', reference: reference(bill, n) };
+    node.querySelector('.ask').addEventListener('click', () => askAgain(line));
+    node.querySelector('.check').addEventListener('click', () => check(line));
+    return line;
+  });
+  $('members').replaceChildren(...lines.map((line) => line.node));
+  $('bar').replaceChildren(...bill.members.map((m) => Object.assign(document.createElement('span'), { style: `flex: ${m.share}` })));
+  const asked = kept.get('asked') ?? {};
+  for (const line of lines) {
+    for (const { id, at } of asked[line.reference] ?? []) follow(line, daraja.resume(id), at);
+  }
+  watch = daraja.watch(lines.map((line) => line.reference), (seen) => {
+    ({ documents, live } = seen);
+    for (const d of documents) {
+      const line = lines.find((l) => l.reference === d.reference);
+      const attempt = take(line.attempts, d);
+      if (attempt.state.name === 'Pending' && !streams.has(d.$id)) follow(line, daraja.resume(d.$id), attempt.at);
+    }
+    show();
+  });
+  turnTo('bill');
+  show();
+}
+
+/** Has a stream tell how one attempt of a member stands. */
+function follow(line, payment, at) {
+  streams.set(payment.id, payment);
+  let attempt = line.attempts.find((a) => a.id === payment.id);
+  if (!attempt) line.attempts.push(attempt = { id: payment.id, at, state: payment.state });
+  payment.onState((state) => {
+    if (state.id !== attempt.id) {
+      // The stream goes on with a payment that was open. Only one of this bill is shown.
+      const { document } = state;
+      if (document && document.reference !== line.reference) {
+        attempt.state = new State('Error', attempt.id, { error: payment.busy });
+        payment.close();
+      } else if (document) {
+        line.attempts = line.attempts.filter((a) => a !== attempt && a.id !== state.id);
+        line.attempts.push(attempt = { id: state.id, at: Date.parse(document.$createdAt), state });
+        streams.set(state.id, payment);
+        keep(line);
+      }
+    } else if (!(attempt.state.last && (state.name === 'Timeout' || !state.last))) {
+      // What a document said before stands: the stream may know less.
+      attempt.state = state;
+    }
+    // The pot and the line learn of it together.
+    if (state.document) watch?.see(state.document);
+    show();
+  });
+}
+
+/** Notes which payments a member was asked for, before the first of it is sent. */
+function keep(line) {
+  const asked = kept.get('asked') ?? {};
+  asked[line.reference] = line.attempts.map(({ id, at }) => ({ id, at }));
+  kept.set('asked', asked);
+}
+
+function ask(line, again) {
+  const { phone, share } = line.member;
+  const payment = daraja.pay({ phone, amount: share, reference: line.reference, ...(again && { again }) });
+  follow(line, payment, Date.now());
+  keep(line);
+}
+
+const mayAsk = (line) => Boolean(line.member.phone);
+const standing = (line) => decisive(line.attempts)?.state ?? new State('Idle', '');
+
+/** Asks a member. Where the earlier request may still be charged, the person decides. */
+async function askAgain(line) {
+  if (line.node.querySelector('.ask').getAttribute('aria-disabled') === 'true') return;
+  const state = standing(line);
+  if (state.name === 'Idle' || state.askAgain) {
+    ask(line, false);
+    return;
+  }
+  if (await sureOf(line)) ask(line, state.mayPayAgain);
+}
+
+function sureOf(line) {
+  const dialog = $('risk');
+  $('risk-title').textContent = say('riskTitle', line.member);
+  $('risk-text').textContent = say('riskText', line.member);
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'risk' && !['Success', 'Pending', 'Initiating'].includes(standing(line).name)), { once: true });
+  });
+}
+
+/** Asks for the outcome that nobody knew. */
+async function check(line) {
+  const { id } = standing(line);
+  await daraja.call('/stk/check', { id });
+  watch.refresh();
+}
+
+// What is shown
+
+/** How old an attempt is, in seconds. The server's clock may be ahead of this one. */
+const ageOf = (attempt, now) => Math.max(0, (now - attempt.at) / 1000);
+
+/** How long until a member may be asked again, in seconds. */
+function countdown(line, attempt, now) {
+  const age = ageOf(attempt, now), { name, askAgain, error } = attempt.state;
+  if (name === 'Error') return (error.retryAfter || 0) - (now - attempt.endedAt) / 1000;
+  if (name === 'Timeout') return PROMPT - age;
+  return askAgain ? 0 : REPEAT - age;
+}
+
+const clockTime = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+
+const LOOKS = { Idle: '', Initiating: 'going', Pending: 'going', Checking: 'going', Success: 'paid', Failed: 'not', Cancelled: 'not', Timeout: 'going', Error: 'not' };
+const ICONS = {
+  Idle: 'M8 8h.01', Initiating: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0', Pending: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0',
+  Checking: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0', Success: 'M3 8.5l3.5 3.5L13 5', Failed: 'M4 4l8 8M12 4l-8 8', Cancelled: 'M4 8h8',
+  Timeout: 'M6 6a2 2 0 1 1 2.6 1.9c-.4.2-.6.5-.6 1V10M8 12.5h.01', Error: 'M4 4l8 8M12 4l-8 8',
+};
+
+/** Brings the page up to date. It changes only what differs, so that nothing flickers. */
+function show() {
+  if (!bill) return;
+  const now = Date.now();
+  showPot();
+  for (const line of lines) showLine(line, now);
+  $('watching').hidden = lines.some(mayAsk);
+  $('ask-all').hidden = !lines.some(mayAsk);
+  $('ask-all').disabled = !lines.some((line) => mayAsk(line) && line.attempts.length === 0);
+  write($('net-word'), say(live && navigator.onLine ? 'live' : 'offline'));
+  $('net').classList.toggle('off', !(live && navigator.onLine));
+}
+
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function showPot() {
+  const sum = paid(documents), { total } = bill;
+  write($('bill-name'), bill.name);
+  write($('collected'), money(sum));
+  write($('of-total'), say('ofTotal', { total: money(total) }));
+  write($('rest'), sum > total ? say('tooMuch', { amount: money(sum - total) }) : sum === total ? say('full') : say('toGo', { amount: money(total - sum) }));
+  $('pot').classList.toggle('full', sum >= total);
+  $('liquid').style.transform = `translateY(${Math.round(186 - 134 * Math.min(1, sum / total))}px)`;
+  const bar = $('bar');
+  bar.setAttribute('aria-valuemax', total);
+  bar.setAttribute('aria-valuenow', Math.min(sum, total));
+  bar.setAttribute('aria-valuetext', potWords());
+  lines.forEach((line, n) => bar.children[n].classList.toggle('paid', paidBy(line) > 0));
+}
+
+const potWords = () => say('potLabel', { collected: money(paid(documents)), total: money(bill.total) });
+const paidBy = (line) => paid(documents.filter((d) => d.reference === line.reference));
+
+function showLine(line, now) {
+  const attempt = decisive(line.attempts), state = standing(line), part = (name) => line.node.querySelector(name);
+  const age = attempt ? ageOf(attempt, now) : 0;
+  if (attempt && state.last) attempt.endedAt ??= now;
+  const look = state.name === 'Pending' && age > PROMPT ? 'Checking' : state.name;
+  if (line.shown !== look) {
+    line.shown = look;
+    line.node.className = 'member ' + LOOKS[look];
+    part('.chip path').setAttribute('d', ICONS[look]);
+  }
+  write(part('.word'), say(look));
+  const open = look === 'Initiating' || look === 'Pending';
+  write(part('.time'), open ? clockTime(age) : '');
+  write(part('.detail'), detail(line, state, look));
+
+  const askButton = part('.ask'), checkButton = part('.check');
+  const settled = state.last && state.name !== 'Success';
+  askButton.hidden = !mayAsk(line) || !(state.name === 'Idle' || settled);
+  checkButton.hidden = state.name !== 'Timeout';
+  const left = settled ? Math.ceil(countdown(line, attempt, now)) : 0;
+  askButton.setAttribute('aria-disabled', String(left > 0));
+  write(askButton, left > 0 ? say('againIn', { time: clockTime(left) }) : state.name === 'Idle' ? say('ask') : say('again'));
+  // The name comes last, so that it can be called up by what is seen.
+  askButton.setAttribute('aria-label', `${askButton.textContent}: ${line.member.name}`);
+  write(checkButton, say('check'));
+  checkButton.setAttribute('aria-label', `${say('check')}: ${line.member.name}`);
+
+  announce(line, state, look);
+}
+
+/** The sentence below a member's state. */
+function detail(line, state, look) {
+  if (state.name === 'Success') {
+    const sum = paidBy(line), more = sum - line.member.share;
+    const receipt = state.document?.receipt ? say('receipt', { receipt: state.document.receipt }) : say('receiptFollows');
+    const open = line.attempts.some((a) => !a.state.last);
+    return [receipt, more > 0 && say('paidTwice', { amount: money(sum), more: money(more) }), open && say('furtherOpen')].filter(Boolean).join('. ').replace(/\.\. /g, '. ');
+  }
+  if (state.name === 'Error') {
+    const key = state.error.type, { message } = state.error;
+    if (['busy', 'invalid_argument', 'unauthenticated', 'forbidden', 'credentials', 'not_configured'].includes(key)) {
+      return say(key, { message: Object.values(state.error.fields).join(', ') || message });
+    }
+  }
+  // The prompt has gone from the phone: nobody is to look for it.
+  return look === 'Checking' ? new State('Timeout', state.id).text(language) : state.text(language);
+}
+
+/** Tells those who hear the page what has changed, once. */
+function announce(line, state, look) {
+  if (line.said === look) return;
+  const first = line.said === '';
+  line.said = look;
+  if (first || look === 'Initiating') return;
+  const words = look === 'Success' ? say('saidPaid', { name: line.member.name, pot: potWords() }) : `${line.member.name}: ${say(look)}. ${detail(line, state, look)}`;
+  write($('said'), words);
+}
+
+// Times run, and so do countdowns.
+setInterval(show, 1000);
+window.addEventListener('online', show);
+window.addEventListener('offline', show);
+
+$('ask-all').addEventListener('click', () => {
+  for (const line of lines) if (mayAsk(line) && line.attempts.length === 0) ask(line, false);
+  show();
+});
+$('other').addEventListener('click', () => {
+  watch.close();
+  for (const s of streams.values()) s.close();
+  localStorage.removeItem('chama.bill');
+  history.replaceState(null, '', location.pathname);
+  compose();
+  $('bill-form').elements.name.focus();
+});
+$('copy').addEventListener('click', async () => {
+  // Only https pages and those of this machine have a clipboard.
+  await navigator.clipboard?.writeText(location.href).catch(() => {});
+  write($('copy'), say('copied'));
+  setTimeout(() => write($('copy'), say('copyLink')), 2000);
+});
+$('csv').addEventListener('click', () => {
+  const head = ['csvName', 'csvShare', 'csvState', 'csvAmount', 'csvReceipt', 'csvTime'].map((key) => say(key));
+  const rows = lines.map((line) => {
+    const { name, document: d } = standing(line);
+    return [line.member.name, line.member.share, say(name), paidBy(line), d?.receipt ?? '', d?.mpesaTimestamp ?? ''];
+  });
+  const file = new Blob(['\uFEFF' + csv([head, ...rows])], { type: 'text/csv;charset=utf-8' });
+  const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: `${bill.name.replace(/[^\p{L}\p{N} -]/gu, '') || bill.code}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
+
+begin();

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from '../chama/bill.js';
+import { State, stateOf } from '../daraja.js';
+import { words } from '../chama/words.js';
+
+test('a total is split into whole shillings, and none is lost', () => {
+  assert.deepEqual(split(1500, 3), [500, 500, 500]);
+  assert.deepEqual(split(100, 3), [34, 33, 33]);
+  for (let total = 7; total < 40; total++) assert.equal(split(total, 7).reduce((a, b) => a + b), total);
+});
+
+test('phones', () => {
+  for (const text of ['0712345678', '712345678', '+254712345678', '254 712 345 678', '0712-345-678']) assert.equal(phoneNumber(text), '254712345678', text);
+  assert.equal(phoneNumber('0110 987 654'), '254110987654');
+  for (const text of ['', '071234567', '07123456789', '0812345678', '+255712345678', '0712345678x']) assert.equal(phoneNumber(text), '', text);
+});
+
+test('only what was paid is in the pot', () => {
+  const documents = [
+    { status: 'SUCCESS', amount: 500, requestedAmount: 500 }, { status: 'SUCCESS', amount: null, requestedAmount: 300 },
+    { status: 'PENDING', amount: null, requestedAmount: 500 }, { status: 'TIMEOUT', amount: 500 }, { status: 'FAILED', requestedAmount: 1 }, { status: 'CANCELLED', requestedAmount: 1 },
+  ];
+  assert.equal(paid(documents), 800);
+  assert.equal(paid([]), 0);
+});
+
+const document = (status, more = {}) => ({ $id: 'a', $createdAt: '2026-11-26T08:00:00.000+00:00', status, resultCode: null, receipt: null, ...more });
+const attempt = (at, name, document = null) => ({ id: String(at), at, state: new State(name, String(at), { document }) });
+
+test('which attempt counts', () => {
+  const unknown = attempt(1, 'Timeout'), failed = attempt(2, 'Failed'), open = attempt(3, 'Pending'), done = attempt(0, 'Success'), refused = attempt(4, 'Error');
+  assert.equal(decisive([]), undefined);
+  assert.equal(decisive([failed, refused]), refused, 'the latest');
+  assert.equal(decisive([unknown, failed, refused]), unknown, 'a later failure hides no payment that may still come');
+  assert.equal(decisive([refused, open, unknown]), open);
+  assert.equal(decisive([done, open, unknown, failed]), done);
+});
+
+test('a document and a stream', () => {
+  const attempts = [];
+  take(attempts, document('PENDING'));
+  assert.equal(attempts[0].state.name, 'Pending');
+  attempts[0].state = new State('Timeout', 'a');
+  take(attempts, document('PENDING'));
+  assert.equal(attempts[0].state.name, 'Timeout', 'a stream that gave up stays so');
+  take(attempts, document('SUCCESS', { receipt: 'X' }));
+  assert.equal(attempts[0].state.name, 'Success');
+  assert.equal(attempts.length, 1);
+  const refused = [{ id: 'a', at: 1, state: new State('Error', 'a') }];
+  take(refused, document('FAILED'));
+  assert.equal(refused[0].state.name, 'Error');
+  take(refused, document('SUCCESS'));
+  assert.equal(refused[0].state.name, 'Success');
+  assert.equal(stateOf(document('ELSE')).name, 'Pending');
+});
+
+test('a link has the bill, and no phone', () => {
+  const bill = { code: newCode(), name: 'Chakula cha jioni 🍲', total: 100, members: [{ name: 'Wanjirũ', phone: '254712345678', share: 100 }] };
+  const hash = toHash(bill);
+  assert.deepEqual(fromHash(hash), { ...bill, members: [{ name: 'Wanjirũ', share: 100 }] });
+  assert.doesNotMatch(atob(hash.slice(1).replaceAll('-', '+').replaceAll('_', '/')), /712345678/);
+  assert.match(reference(bill, 0), /^[0-9A-F]{6}-1$/);
+  for (const broken of ['', '#', '#!', '#' + btoa('[]'), '#' + btoa('["ABCDEF","x",-1,[["a",1]]]'), '#' + btoa('["abc","x",1,[["a",1]]]')]) assert.equal(fromHash(broken), null, broken);
+});
+
+test('CSV', () => {
+  assert.equal(csv([['name', 'paid'], ['Amina, "A"', 500], ['=1+1', -5]]), 'name,paid\r\n"Amina, ""A""",500\r\n\'=1+1,-5\r\n');
+});
+
+test('both languages have the same phrases, with the same values', () => {
+  const values = (text) => (text.match(/\{\w+\}/g) ?? []).sort();
+  assert.deepEqual(Object.keys(words.sw), Object.keys(words.en));
+  for (const [key, text] of Object.entries(words.en)) assert.deepEqual(values(words.sw[key]), values(text), key);
+});

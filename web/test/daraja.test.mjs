@@ -1,0 +1,364 @@
+// The rules of a stream, with an Appwrite that answers as told and a clock that is moved.
+
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+import { Daraja, explain } from '../daraja.js';
+
+const ID = '000000000000000000a1', OTHER = '000000000000000000b2';
+const REQUEST = { phone: '0712345678', amount: 250, reference: 'ORDER-7' };
+const LOST = new Error('Failed to fetch');
+
+/** A document as the server has it; $updatedAt grows with each. */
+let written = 0;
+const stored = (status, more = {}) => ({
+  $id: ID, $createdAt: '2026-11-26T08:00:00.000+00:00', $updatedAt: `2026-11-26T08:00:00.${String(++written).padStart(3, '0')}+00:00`,
+  status, checkoutRequestId: 'ws_CO_1', resultCode: null, receipt: null, amount: null, requestedAmount: 250, reference: 'ORDER-7', failureReason: null, ...more,
+});
+const paid = () => stored('SUCCESS', { resultCode: 0, receipt: 'UKN4T8W2QD', amount: 250 });
+const answer = (body) => ({ responseStatusCode: 200, responseBody: JSON.stringify(body) });
+const accepted = (status = 'PENDING') => answer({ id: ID, status, checkoutRequestId: 'ws_CO_1', customerMessage: '' });
+const refusal = (type, more = {}) => answer({ error: { type, message: type, claimed: false, ...more } });
+
+/** An Appwrite that answers calls of the function in this order, and the last for ever. */
+class Server {
+  calls = []; document = null; reads = 0; closed = 0;
+
+  constructor(...answers) { this.answers = answers; }
+
+  daraja() {
+    return new Daraja({
+      client: { subscribe: (channel, hear) => { this.channel = channel; this.hear = hear; return () => { this.closed++; }; } },
+      databases: {
+        getDocument: async (_d, _c, id) => {
+          this.reads++;
+          if (this.slow) return this.slow();
+          if (this.document?.$id !== id) throw Object.assign(new Error('not found'), { code: 404 });
+          return this.document;
+        },
+        listDocuments: async (_d, _c, queries) => ({ documents: this.list?.(queries) ?? [] }),
+      },
+      functions: {
+        createExecution: async (_f, body, async, path, method) => {
+          this.calls.push({ path, body: JSON.parse(body), async, method });
+          const next = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
+          if (next instanceof Error) throw next;
+          return typeof next === 'function' ? next() : next;
+        },
+      },
+    });
+  }
+
+  publish(document) { this.document = document; this.hear({ events: [], payload: document }); }
+
+  pushes() { return this.calls.filter((c) => c.path === '/stk/push'); }
+
+  checks() { return this.calls.filter((c) => c.path === '/stk/check'); }
+}
+
+beforeEach(() => {
+  mock.restoreAll();
+  mock.timers.reset();
+  mock.method(crypto, 'getRandomValues', (bytes) => { bytes[bytes.length - 1] = 0xa1; return bytes; }); // ID
+  mock.timers.enable({ apis: ['setTimeout'] });
+});
+
+/** Lets everything happen that waits for nothing but its turn. */
+async function settle() { for (let i = 0; i < 40; i++) await Promise.resolve(); }
+
+async function pass(seconds) {
+  for (let s = 0; s < seconds; s++) {
+    mock.timers.tick(1000);
+    await settle();
+  }
+}
+
+/** Starts a payment and notes its states. */
+async function started(server) {
+  const payment = server.daraja().pay(REQUEST), states = [];
+  payment.onState((s) => states.push(s));
+  await settle();
+  return { payment, states, names: () => states.map((s) => s.name).join(' ') };
+}
+
+test('from asking to the receipt', async () => {
+  const server = new Server(accepted());
+  const { payment, states, names } = await started(server);
+  assert.equal(names(), 'Idle Initiating Pending');
+  assert.equal(server.channel, 'databases.daraja.collections.payments.documents');
+  assert.deepEqual(server.calls, [{ path: '/stk/push', body: { id: ID, ...REQUEST }, async: false, method: 'POST' }]);
+  server.publish(paid());
+  assert.equal(names(), 'Idle Initiating Pending Success');
+  assert.equal(states.at(-1).document.receipt, 'UKN4T8W2QD');
+  assert.equal(payment.state.last, true);
+  assert.equal(server.closed, 1, 'the subscription has ended');
+  const reads = server.reads;
+  await pass(200);
+  assert.equal(server.reads, reads, 'nothing is read any more');
+  assert.equal(names(), 'Idle Initiating Pending Success');
+});
+
+test('the iterator ends with the last state', async () => {
+  const server = new Server(accepted()), seen = [];
+  const payment = server.daraja().pay(REQUEST);
+  const done = (async () => { for await (const s of payment) seen.push(s.name); })();
+  await settle();
+  server.publish(stored('CANCELLED', { resultCode: 1032 }));
+  await done;
+  assert.deepEqual(seen, ['Idle', 'Initiating', 'Pending', 'Cancelled']);
+  for await (const s of payment) seen.push(s.name);
+  assert.equal(seen.at(-1), 'Cancelled', 'a later loop sees how it ended');
+});
+
+test('a loop that is slow misses no state', async () => {
+  const server = new Server(accepted()), seen = [];
+  const done = (async () => {
+    for await (const s of server.daraja().pay(REQUEST)) {
+      seen.push(s.name);
+      await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    }
+  })();
+  await pass(1);
+  server.publish(paid());
+  await pass(12);
+  await done;
+  assert.deepEqual(seen, ['Idle', 'Initiating', 'Pending', 'Success']);
+});
+
+test('each payment has an id of its own, which can be kept before anything is sent', async () => {
+  crypto.getRandomValues.mock.restore();
+  const server = new Server(accepted()), daraja = server.daraja();
+  const ids = [daraja.pay(REQUEST).id, daraja.pay(REQUEST).id];
+  assert.equal(server.calls.length, 0);
+  await settle();
+  assert.deepEqual(server.calls.map((c) => c.body.id), ids);
+  for (const id of ids) assert.match(id, /^[0-9a-f]{20}$/);
+  assert.notEqual(ids[0], ids[1]);
+});
+
+for (const [name, document, want] of [
+  ['SUCCESS', paid(), 'Success'], ['FAILED', stored('FAILED', { resultCode: 2001 }), 'Failed'],
+  ['CANCELLED', stored('CANCELLED', { resultCode: 1032 }), 'Cancelled'], ['TIMEOUT', stored('TIMEOUT', { resultCode: 1037 }), 'Timeout'],
+]) {
+  test(`without Realtime, ${name} is read`, async () => {
+    const server = new Server(accepted());
+    const { names } = await started(server);
+    server.document = document;
+    await pass(2);
+    assert.equal(names(), `Idle Initiating Pending ${want}`);
+  });
+}
+
+test('reads come at 2, 5, 10, 20, 30 and 45 s', async () => {
+  const server = new Server(accepted());
+  await started(server);
+  const at = [];
+  for (let s = 1, before = server.reads; s < 60; s++, before = server.reads) {
+    await pass(1);
+    if (server.reads > before) at.push(s);
+  }
+  assert.deepEqual(at, [2, 5, 10, 20, 30, 45]);
+});
+
+test('Safaricom is asked from 60 s on, and 120 s end it', async () => {
+  const server = new Server(accepted());
+  const { states, names } = await started(server);
+  server.document = stored('PENDING');
+  await pass(59);
+  assert.equal(server.checks().length, 0);
+  await pass(1);
+  assert.deepEqual(server.checks().map((c) => c.body), [{ id: ID }]);
+  await pass(59);
+  assert.equal(server.checks().length, 4);
+  assert.equal(states.at(-1).name, 'Pending');
+  await pass(1);
+  assert.equal(names().split(' ').at(-1), 'Timeout');
+  const { mayPayAgain, askAgain } = states.at(-1);
+  assert.deepEqual({ mayPayAgain, askAgain }, { mayPayAgain: true, askAgain: false });
+  for (const language of ['en', 'sw']) assert.doesNotMatch(states.at(-1).text(language), /fail|not completed|hayakukamilika/i);
+  assert.equal(server.pushes().length, 1);
+});
+
+test('what is found at the last moment counts', async () => {
+  const server = new Server(accepted());
+  const { names } = await started(server);
+  await pass(119);
+  server.document = paid();
+  await pass(1);
+  assert.equal(names(), 'Idle Initiating Pending Success');
+});
+
+test('a refusal of the first ask is an Error', async () => {
+  const server = new Server(refusal('invalid_argument', { fields: { phone: 'must be a number' } }));
+  const { states, names } = await started(server);
+  assert.equal(names(), 'Idle Initiating Error');
+  const { error } = states.at(-1);
+  assert.deepEqual([error.type, error.fields, states.at(-1).askAgain], ['invalid_argument', { phone: 'must be a number' }, true]);
+});
+
+for (const [name, nothing] of [
+  ['no reply', LOST], ["an error of Appwrite's", Object.assign(new Error('timeout'), { code: 408, type: 'function_synchronous_timeout' })],
+  ['a reply without JSON', { responseStatusCode: 500, responseBody: '' }], ['JSON of somebody else', answer({ message: 'hello' })],
+]) {
+  test(`after ${name} the same id is asked again, and nothing is said to have failed`, async () => {
+    const server = new Server(nothing);
+    const { names } = await started(server);
+    assert.equal(names(), 'Idle Initiating Pending');
+    for (const [seconds, asked] of [[1, 1], [1, 2], [4, 2], [1, 3], [9, 3], [1, 4], [30, 4]]) {
+      await pass(seconds);
+      assert.equal(server.pushes().length, asked);
+    }
+    assert.deepEqual(new Set(server.pushes().map((c) => c.body.id)), new Set([ID]));
+    await pass(80);
+    assert.equal(names(), 'Idle Initiating Pending Timeout');
+  });
+}
+
+test('after an ask without an answer, a refusal proves nothing', async () => {
+  for (const type of ['unavailable', 'conflict', 'unauthenticated']) {
+    const server = new Server(LOST, refusal(type));
+    const { names } = await started(server);
+    await pass(3);
+    assert.equal(names(), 'Idle Initiating Pending', type);
+    server.publish(paid());
+    assert.equal(names(), 'Idle Initiating Pending Success', type);
+  }
+});
+
+test("after an ask without an answer, a refusal of this call's own claim is an Error", async () => {
+  const server = new Server(LOST, refusal('rejected', { claimed: true, responseCode: '500.001.1001' }));
+  const { states, names } = await started(server);
+  await pass(3);
+  assert.equal(names(), 'Idle Initiating Pending Error');
+  assert.equal(states.at(-1).error.responseCode, '500.001.1001');
+});
+
+test("the reason comes from the answer, though the claim's document is faster", async () => {
+  let reply;
+  const server = new Server(() => new Promise((resolve) => { reply = resolve; }));
+  const { states, names } = await started(server);
+  server.publish(stored('FAILED', { resultCode: -1, checkoutRequestId: '', failureReason: 'NOT_SENT: x' }));
+  assert.equal(names(), 'Idle Initiating');
+  reply(refusal('busy', { claimed: true, retryAfter: 60 }));
+  await settle();
+  assert.equal(names(), 'Idle Initiating Error');
+  assert.equal(states.at(-1).error.retryAfter, 60);
+});
+
+test('a claim that was not sent is Failed if its answer was lost', async () => {
+  const server = new Server(LOST, accepted('FAILED'));
+  const { names } = await started(server);
+  server.publish(stored('FAILED', { resultCode: -1, checkoutRequestId: '', failureReason: 'NOT_SENT: x' }));
+  await pass(2);
+  assert.equal(names(), 'Idle Initiating Pending Failed');
+});
+
+test('busy with an id goes on with that payment', async () => {
+  const server = new Server(refusal('busy', { claimed: true, id: OTHER, retryAfter: 80 }));
+  server.document = { ...stored('PENDING'), $id: OTHER };
+  const { payment, states } = await started(server);
+  assert.deepEqual([payment.id, payment.state.name, payment.busy.retryAfter], [OTHER, 'Pending', 80]);
+  server.publish({ ...stored('FAILED', { checkoutRequestId: '' }), $id: ID });
+  assert.equal(payment.state.name, 'Pending', 'its own claim says nothing any more');
+  server.publish({ ...stored('TIMEOUT', { resultCode: 1037 }), $id: OTHER });
+  const { name, mayPayAgain } = states.at(-1);
+  assert.deepEqual([name, mayPayAgain], ['Timeout', true]);
+  assert.equal(server.pushes().length, 1, 'a client never pays again by itself');
+});
+
+test('what is read late of the first payment says nothing of the other', async () => {
+  let reply, read;
+  const server = new Server(() => new Promise((resolve) => { reply = resolve; }));
+  server.slow = () => new Promise((resolve) => { read = resolve; });
+  const { payment } = await started(server);
+  await pass(2); // it reads its own document
+  server.slow = null;
+  reply(refusal('busy', { claimed: true, id: OTHER }));
+  await settle();
+  read(stored('FAILED', { checkoutRequestId: '' }));
+  await settle();
+  assert.deepEqual([payment.id, payment.state.name], [OTHER, 'Pending']);
+});
+
+test('a resumed payment asks for nothing', async () => {
+  const server = new Server(accepted());
+  const payment = server.daraja().resume(ID);
+  await settle();
+  assert.equal(payment.state.name, 'Pending');
+  server.document = paid();
+  await pass(2);
+  assert.equal(payment.state.name, 'Success');
+  assert.equal(server.pushes().length, 0);
+});
+
+test('after a restart the open payments are streams again', async () => {
+  const server = new Server(accepted());
+  server.list = (queries) => {
+    assert.deepEqual(JSON.parse(queries[0]), { method: 'equal', attribute: 'status', values: ['PENDING'] });
+    return [stored('PENDING'), { ...stored('PENDING'), $id: OTHER }];
+  };
+  const open = await server.daraja().pending();
+  assert.deepEqual(open.map((p) => p.id), [ID, OTHER]);
+  await pass(1);
+  server.publish(paid());
+  assert.deepEqual(open.map((p) => p.state.name), ['Success', 'Pending']);
+  assert.equal(server.closed, 0, 'one subscription serves both');
+  for (const p of open) p.close();
+});
+
+test('a watch never goes back', async () => {
+  const server = new Server(accepted()), said = [];
+  const old = stored('PENDING'), now = paid();
+  server.list = () => [old];
+  const watch = server.daraja().watch(['ORDER-7'], ({ documents, live }) => said.push([documents.map((d) => d.status).join(), live]));
+  await settle();
+  server.hear({ payload: now });
+  server.hear({ payload: { ...now, $id: OTHER, reference: 'ORDER-8' } });
+  await pass(2); // it reads once more, and the list is behind
+  assert.deepEqual(said, [['PENDING', true], ['SUCCESS', true]]);
+  server.list = () => { throw LOST; };
+  await watch.refresh();
+  assert.deepEqual(said.at(-1), ['SUCCESS', false]);
+  watch.see({ ...paid(), $id: '000000000000000000c3' });
+  watch.see({ ...paid(), $id: '000000000000000000d4', reference: 'ORDER-8' });
+  assert.deepEqual(said.at(-1), ['SUCCESS,SUCCESS', false]);
+  watch.close();
+});
+
+test('the status decides what is said, and the code says more', () => {
+  assert.match(explain('FAILED', { resultCode: 2001 }).en, /PIN/);
+  assert.equal(explain('FAILED', { resultCode: 2001 }).cause, 'wrong_pin');
+  assert.doesNotMatch(explain('TIMEOUT', { resultCode: 1 }).en, /balance/);
+  assert.match(explain('FAILED', { resultCode: -1, failureReason: 'SFC_IC0003: no operator' }).en, /receiver/);
+  assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: interrupted' }).askAgain, true);
+  assert.equal(explain('SOMETHING', null).en, explain('TIMEOUT', null).en);
+});
+
+for (const event of ['online', 'pageshow', 'visibilitychange']) {
+  test(`on ${event} everything is read again`, async (t) => {
+    globalThis.window = new EventTarget();
+    globalThis.document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
+    t.after(() => { delete globalThis.window; delete globalThis.document; });
+    const happens = () => (event === 'visibilitychange' ? document : window).dispatchEvent(new Event(event));
+    const server = new Server(accepted()), said = [];
+    const { payment } = await started(server);
+    server.list = () => (server.document ? [server.document] : []);
+    const watch = server.daraja().watch(['ORDER-7'], ({ documents }) => said.push(documents[0].status));
+    await settle();
+    server.document = paid();
+    if (event === 'visibilitychange') {
+      happens();
+      await settle();
+      assert.equal(payment.state.name, 'Pending', 'nobody looks at a hidden page');
+      document.visibilityState = 'visible';
+    }
+    happens();
+    await settle();
+    assert.equal(payment.state.name, 'Success');
+    assert.deepEqual(said, ['SUCCESS']);
+    watch.close();
+    const { reads } = server;
+    happens();
+    await settle();
+    assert.equal(server.reads, reads, 'what has ended reads no more');
+  });
+}
