@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"runtime"
@@ -187,19 +188,29 @@ func TestAsksAgain(t *testing.T) {
 
 // TestRefusalsUnheard: what was refused says so in its document, if no reply ever comes.
 func TestRefusalsUnheard(t *testing.T) {
-	s := newShop(t)
-	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
-	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", After: true, Reply: fakeappwrite.HTML(502)})
-	r := s.startPay(s.client("amina"), order(phoneA))
-	r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
-	testbed.Until(t, "a fourth ask", func() bool {
-		s.clock.advance(100 * time.Millisecond)
-		return s.count("execute") == 4
-	})
-	if got := r.until(Failed); got.Reason == "" || !got.AskAgain() {
-		t.Errorf("%+v, want Safaricom's words", got)
+	for name, fault := range map[string]http.HandlerFunc{"lost": fakeappwrite.HTML(502), "late": fakeappwrite.Hang()} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
+			s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", After: true, Reply: fault})
+			r := s.startPay(s.client("amina"), order(phoneA))
+			r.until(Initiating)
+			testbed.Until(t, "the refusal", func() bool { return len(s.Stored()) == 1 && s.Stored()[0].Data["status"] == "FAILED" })
+			if name == "late" {
+				s.clock.advance(2 * time.Minute) // the ask goes on for as long as nobody ends it
+			} else {
+				r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
+				testbed.Until(t, "a fourth ask", func() bool {
+					s.clock.advance(100 * time.Millisecond)
+					return s.count("execute") == 4
+				})
+			}
+			if got := r.until(Failed); got.Reason == "" || !got.AskAgain() {
+				t.Errorf("%+v, want Safaricom's words", got)
+			}
+			r.end()
+		})
 	}
-	r.end()
 }
 
 // TestLookAgain: what was read before the payment is no answer to a question after it.
@@ -208,10 +219,9 @@ func TestLookAgain(t *testing.T) {
 	s.pending()
 	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
 	c := s.client("amina")
-	held := &holding{RoundTripper: c.http.Transport, read: make(chan struct{}), release: make(chan struct{})}
-	c.http.Transport = held
+	first := c.hold(func(r *http.Request, _ string) bool { return strings.HasSuffix(r.URL.Path, someID) })
 	r := s.startResume(c, someID)
-	<-held.read
+	<-first.came
 	r.wait("Realtime's refusal", func(s State) bool { return s.Err != nil })
 	s.paid()
 	c.Wake()
@@ -223,26 +233,76 @@ func TestLookAgain(t *testing.T) {
 		}
 		return false
 	})
-	close(held.release)
+	close(first.goOn)
 	r.until(Success)
 }
 
-// holding holds the first reply that has a document back.
-type holding struct {
+// held is the first reply to some request, which is held back.
+type held struct {
 	http.RoundTripper
-	once          sync.Once
-	read, release chan struct{}
+	is         func(*http.Request, string) bool
+	once       sync.Once
+	came, goOn chan struct{}
 }
 
-func (h *holding) RoundTrip(r *http.Request) (*http.Response, error) {
+// hold makes the client wait for the first reply to a request that is so.
+func (c *Client) hold(is func(r *http.Request, body string) bool) *held {
+	h := &held{RoundTripper: c.http.Transport, is: is, came: make(chan struct{}), goOn: make(chan struct{})}
+	c.http.Transport = h
+	return h
+}
+
+func (h *held) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := ""
+	if r.GetBody != nil {
+		if reader, err := r.GetBody(); err == nil {
+			content, _ := io.ReadAll(reader)
+			body = string(content)
+		}
+	}
 	response, err := h.RoundTripper.RoundTrip(r)
-	if strings.HasSuffix(r.URL.Path, someID) {
+	if h.is(r, body) {
 		h.once.Do(func() {
-			close(h.read)
-			<-h.release
+			close(h.came)
+			<-h.goOn
 		})
 	}
 	return response, err
+}
+
+// TestStale: what was asked about the payment that was refused comes late, when the stream
+// has gone on with the one in the way. It says nothing about that.
+func TestStale(t *testing.T) {
+	for name, is := range map[string]func(r *http.Request, body string) bool{
+		"read":  func(r *http.Request, _ string) bool { return strings.Contains(r.URL.Path, "/payments/documents/") },
+		"check": func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/check") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			a := s.startPay(s.client("amina"), order(phoneA))
+			a.live()
+			testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+			s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
+			c := s.client("amina")
+			push := c.hold(func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/push") })
+			late := c.hold(is)
+			b := s.startPay(c, order(phoneA))
+			<-push.came // it was refused, which the client has not heard
+			if name == "check" {
+				s.clock.advance(time.Minute)
+			} else {
+				c.Wake()
+			}
+			<-late.came
+			close(push.goOn)
+			b.wait("the other one", func(s State) bool { return s.Instead })
+			close(late.goOn)
+			b.wait("the other one's document", func(s State) bool { return s.Requested == 10 })
+			s.Pay(longA)
+			c.Wake()
+			b.until(Success)
+		})
+	}
 }
 
 // TestPendingList: the newest first, and a project without payouts has none.
