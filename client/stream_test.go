@@ -557,6 +557,23 @@ func TestEventBeforeReply(t *testing.T) {
 	r.end()
 }
 
+// TestFailureBeforeReply: a failure that a callback told is no refusal, whose reply would
+// have to be waited for.
+func TestFailureBeforeReply(t *testing.T) {
+	s := newShop(t)
+	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.WrongPIN})
+	c := s.client("amina")
+	push := c.hold(func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/push") })
+	r := s.startPay(c, order(phoneA))
+	<-push.came
+	s.Safaricom.Advance(time.Minute)
+	if got := r.until(Failed); !got.WrongPIN() {
+		t.Errorf("%+v, want a wrong PIN", got)
+	}
+	close(push.goOn)
+	r.end()
+}
+
 // TestKilled: the program ends, and a new one goes on with what the database remembers.
 func TestKilled(t *testing.T) {
 	s := newShop(t)
