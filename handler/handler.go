@@ -64,9 +64,11 @@ func New(getenv func(string) string) *Function {
 	return f
 }
 
-// UseClock has the function take the time from now instead of time.Now, for a machine on
-// which nobody waits: tests, and a demonstration.
-func (f *Function) UseClock(now func() time.Time) { f.clock.now = now }
+// UseClock has the function take the time from now, and pause by sleep, instead of by
+// package time: for a machine on which nobody waits, such as a demonstration.
+func (f *Function) UseClock(now func() time.Time, sleep func(time.Duration)) {
+	f.clock.now, f.clock.pause = now, sleep
+}
 
 // client is that at Safaricom for what is of that kind.
 func (f *Function) client(kind parse.Kind) *daraja.Client {

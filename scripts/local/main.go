@@ -251,7 +251,7 @@ func startMachine(schema []byte, o options, getenv func(string) string) (*machin
 		return nil, err
 	}
 	f = handler.New(func(name string) string { return environment[name] })
-	f.UseClock(m.Clock.Now)
+	f.UseClock(m.Clock.Now, func(d time.Duration) { time.Sleep(min(d, time.Second/2)) })
 	if problems := f.Problems(); len(problems) > 0 {
 		m.Close()
 		return nil, errors.New(strings.Join(problems, "; "))
