@@ -99,6 +99,12 @@ func isDocumentNotFound(err error) bool {
 	return err != nil && errors.As(err, &f) && f.Status == http.StatusNotFound && f.Type == "document_not_found"
 }
 
+// IsPaused reports whether Appwrite refuses every call, since the project is paused.
+func IsPaused(err error) bool {
+	var f *Failure
+	return errors.As(err, &f) && f.Type == "project_paused"
+}
+
 // Class says what a failed write asks for, in the log's words. People set alerts on
 // that of Permanent.
 type Class string

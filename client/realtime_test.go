@@ -62,7 +62,7 @@ func TestDropped(t *testing.T) {
 		r.live()
 		s.Appwrite.DropSockets()
 		r.wait("offline", func(s State) bool { return !s.Live })
-		s.clock.advance(time.Second)
+		s.pass(time.Second)
 		r.live()
 		s.paid() // comes by the new one
 		r.until(Success)
@@ -75,7 +75,7 @@ func TestDropped(t *testing.T) {
 		s.Appwrite.DropSockets()
 		r.wait("offline", func(s State) bool { return !s.Live })
 		s.paid()
-		s.clock.advance(time.Second)
+		s.pass(time.Second)
 		r.until(Success) // though it is too early for any other read
 		r.end()
 	})

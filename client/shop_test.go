@@ -166,6 +166,9 @@ func (r *reader) wait(what string, is func(State) bool) State {
 			if !more {
 				r.t.Fatalf("the stream ended, want %s; it said %s", what, r.said())
 			}
+			if n := len(r.seen); n > 0 && state == r.seen[n-1] {
+				r.t.Errorf("the same came twice: %+v", state)
+			}
 			r.seen = append(r.seen, state)
 			if is(state) {
 				return state

@@ -207,10 +207,10 @@ func (s *stream) asked(r reply, err error) {
 }
 
 // refused ends the stream, since nothing was sent, or goes on with the user's own payment
-// that stood in the way.
+// that stood in the way: a busy function names it.
 func (s *stream) refused(r *Refusal) {
 	s.asking = false
-	if r.Type != Busy || r.ID == "" {
+	if r.ID == "" {
 		s.state.Name, s.state.Err = Error, r
 		return
 	}

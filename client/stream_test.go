@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"runtime"
@@ -182,6 +183,142 @@ func TestAsksAgain(t *testing.T) {
 	r.end()
 	if got.MayPayAgain || got.AskAgain() || strings.Contains(got.Message(English), "not completed") {
 		t.Errorf("%+v says %q: nothing is known", got, got.Message(English))
+	}
+}
+
+// TestRefusalsUnheard: what was refused says so in its document, if no reply ever comes.
+func TestRefusalsUnheard(t *testing.T) {
+	for name, fault := range map[string]http.HandlerFunc{"lost": fakeappwrite.HTML(502), "late": fakeappwrite.Hang()} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Locked: true})
+			s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", After: true, Reply: fault})
+			r := s.startPay(s.client("amina"), order(phoneA))
+			r.until(Initiating)
+			testbed.Until(t, "the refusal", func() bool { return len(s.Stored()) == 1 && s.Stored()[0].Data["status"] == "FAILED" })
+			if name == "late" {
+				s.clock.advance(2 * time.Minute) // the ask goes on for as long as nobody ends it
+			} else {
+				r.wait("the trouble told", func(s State) bool { return s.Name == Pending && s.Err != nil })
+				testbed.Until(t, "a fourth ask", func() bool {
+					s.clock.advance(100 * time.Millisecond)
+					return s.count("execute") == 4
+				})
+			}
+			if got := r.until(Failed); got.Reason == "" || !got.AskAgain() {
+				t.Errorf("%+v, want Safaricom's words", got)
+			}
+			r.end()
+		})
+	}
+}
+
+// TestLookAgain: what was read before the payment is no answer to a question after it.
+func TestLookAgain(t *testing.T) {
+	s := newShop(t)
+	s.pending()
+	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
+	c := s.client("amina")
+	first := c.hold(func(r *http.Request, _ string) bool { return strings.HasSuffix(r.URL.Path, someID) })
+	r := s.startResume(c, someID)
+	<-first.came
+	r.wait("Realtime's refusal", func(s State) bool { return s.Err != nil })
+	s.paid()
+	c.Wake()
+	testbed.Until(t, "the waking is heard", func() bool {
+		c.realtime.mu.Lock()
+		defer c.realtime.mu.Unlock()
+		for f := range c.realtime.feeds {
+			return !f.news.read && len(f.changed) == 0
+		}
+		return false
+	})
+	close(first.goOn)
+	r.until(Success)
+}
+
+// held is the first reply to some request, which is held back.
+type held struct {
+	http.RoundTripper
+	is         func(*http.Request, string) bool
+	once       sync.Once
+	came, goOn chan struct{}
+}
+
+// hold makes the client wait for the first reply to a request that is so.
+func (c *Client) hold(is func(r *http.Request, body string) bool) *held {
+	h := &held{RoundTripper: c.http.Transport, is: is, came: make(chan struct{}), goOn: make(chan struct{})}
+	c.http.Transport = h
+	return h
+}
+
+func (h *held) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := ""
+	if r.GetBody != nil {
+		if reader, err := r.GetBody(); err == nil {
+			content, _ := io.ReadAll(reader)
+			body = string(content)
+		}
+	}
+	response, err := h.RoundTripper.RoundTrip(r)
+	if h.is(r, body) {
+		h.once.Do(func() {
+			close(h.came)
+			<-h.goOn
+		})
+	}
+	return response, err
+}
+
+// TestStale: what was asked about the payment that was refused comes late, when the stream
+// has gone on with the one in the way. It says nothing about that.
+func TestStale(t *testing.T) {
+	for name, is := range map[string]func(r *http.Request, body string) bool{
+		"read":  func(r *http.Request, _ string) bool { return strings.Contains(r.URL.Path, "/payments/documents/") },
+		"check": func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/check") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			a := s.startPay(s.client("amina"), order(phoneA))
+			a.live()
+			testbed.Until(t, "a prompt", func() bool { return len(s.Safaricom.Prompts(longA)) == 1 })
+			s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008})
+			c := s.client("amina")
+			push := c.hold(func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/push") })
+			late := c.hold(is)
+			b := s.startPay(c, order(phoneA))
+			<-push.came // it was refused, which the client has not heard
+			if name == "check" {
+				s.clock.advance(time.Minute)
+			} else {
+				c.Wake()
+			}
+			<-late.came
+			close(push.goOn)
+			b.wait("the other one", func(s State) bool { return s.Instead })
+			close(late.goOn)
+			b.wait("the other one's document", func(s State) bool { return s.Requested == 10 })
+			s.Pay(longA)
+			c.Wake()
+			b.until(Success)
+		})
+	}
+}
+
+// TestPendingList: the newest first, and a project without payouts has none.
+func TestPendingList(t *testing.T) {
+	s := newShop(t)
+	s.start("000000000000000000b1")
+	s.Clock.MoveTo(s.Clock.Now().Add(time.Second))
+	s.start("000000000000000000a1")
+	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "disbursements") })
+	open, err := s.client("amina").Pending(context.Background())
+	if err != nil || len(open) != 2 || open[0].ID != "000000000000000000a1" {
+		t.Errorf("%+v, %v; want two, and the newest first", open, err)
+	}
+	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "payments") })
+	if _, err := s.client("amina").Pending(context.Background()); err == nil {
+		t.Error("no error without a collection of payments")
 	}
 }
 
@@ -417,6 +554,23 @@ func TestEventBeforeReply(t *testing.T) {
 	if got := r.until(Success); got.Receipt == "" {
 		t.Errorf("%+v, want a receipt", got)
 	}
+	r.end()
+}
+
+// TestFailureBeforeReply: a failure that a callback told is no refusal, whose reply would
+// have to be waited for.
+func TestFailureBeforeReply(t *testing.T) {
+	s := newShop(t)
+	s.Safaricom.SetPhone(longA, fakesafaricom.Phone{Answer: fakesafaricom.WrongPIN})
+	c := s.client("amina")
+	push := c.hold(func(_ *http.Request, body string) bool { return strings.Contains(body, "/stk/push") })
+	r := s.startPay(c, order(phoneA))
+	<-push.came
+	s.Safaricom.Advance(time.Minute)
+	if got := r.until(Failed); !got.WrongPIN() {
+		t.Errorf("%+v, want a wrong PIN", got)
+	}
+	close(push.goOn)
 	r.end()
 }
 

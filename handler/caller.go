@@ -17,6 +17,8 @@ func (f *Function) caller(ctx context.Context, r *request, api appwrite.Document
 	account, err := api.AsUser(r.ctx.Req.Headers["x-appwrite-user-jwt"]).Account(ctx)
 	switch status := appwrite.Status(err); {
 	case err == nil:
+	case appwrite.IsPaused(err):
+		return account, &problem{Type: unavailable, Message: "the project is paused, and nothing was sent", log: err.Error()}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound:
 		return account, &problem{Type: unauthenticated, Message: "sign in first: the function must be called with a session of this project"}
 	default:

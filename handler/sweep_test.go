@@ -417,8 +417,8 @@ func TestSweepWithoutToken(t *testing.T) {
 // after 20 s, and all are found.
 func TestSweepTime(t *testing.T) {
 	t.Parallel()
-	const payments = 200
-	s := openShop(t) // it asks for so many
+	const payments = 60
+	s := newShop(t)
 	s.Set("DARAJA_ENVIRONMENT", "production")
 	s.signIn(fakeappwrite.User{ID: "amina", EmailVerification: true, Labels: []string{"cashier"}})
 	for i := range payments {
@@ -434,10 +434,13 @@ func TestSweepTime(t *testing.T) {
 			t.Errorf("a run took %v", took)
 		}
 		if told.Due == 0 {
+			if runs < payments/21 {
+				t.Errorf("%d runs have asked about all", runs)
+			}
 			break
 		}
-		if told.Asked < 10 || runs > payments/10 {
-			t.Fatalf("run %d: %+v", runs, told)
+		if told.Asked == 0 { // how many there are depends on how fast the machine is
+			t.Fatalf("run %d: %+v", runs+1, told)
 		}
 		s.later(5 * time.Minute)
 	}

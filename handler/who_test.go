@@ -90,6 +90,10 @@ func TestWhoMayAsk(t *testing.T) {
 				s.Appwrite.AddUser(fakeappwrite.User{ID: "amina", EmailVerification: true, Blocked: true})
 				return map[string]any{"X-Appwrite-User-Jwt": jwt}
 			}},
+		{name: "of a project that is paused meanwhile", headers: session, want: "unavailable",
+			prepare: func(s *shop) {
+				s.Appwrite.Inject(fakeappwrite.Fault{Operation: "account", Reply: fakeappwrite.Status(403, "project_paused", "Project is paused due to inactivity.")})
+			}},
 		// What the platform hands to the function for a session is as good as the session.
 		{name: "one's own session, by hand", want: "PENDING", user: "amina",
 			forged: func(s *shop) map[string]any {

@@ -73,6 +73,8 @@ const READS = [2, 5, 10, 20, 30, 45];
 const ASKS = [2, 5, 10];
 /** From then on the function is told to ask Safaricom, so often, until that. */
 const CHECK_FROM = 60, CHECK_EVERY = 15, GIVE_UP = 120;
+/** The seconds for which an answer is waited for then. */
+const PATIENCE = 10;
 /** The seconds between two reads of what is watched, while that works and while it does not. */
 const WATCH_EVERY = 15, WATCH_AGAIN = 3;
 
@@ -347,7 +349,7 @@ export class Payment {
    */
   onState(follow) {
     if (!this.#state.last) this.#followers.add(follow);
-    follow(this.#state);
+    tell(follow, this.#state);
     return () => this.#followers.delete(follow);
   }
 
@@ -432,12 +434,16 @@ export class Payment {
     for (const seconds of READS) this.#after(seconds, look);
     for (let seconds = CHECK_FROM; seconds <= GIVE_UP; seconds += CHECK_EVERY) {
       this.#after(seconds, async () => {
-        if (!this.#asking) await this.#daraja.call('/stk/check', { id: this.id });
-        await this.#look();
-        // A page that slept asks once more before it gives up.
-        if (seconds === GIVE_UP && !this.#state.last) this.#become('Timeout', { document: this.#state.document });
+        // A page that slept asks once more before it gives up, but waits for no answer for ever.
+        await Promise.race([this.#check(), this.#pause(PATIENCE)]);
+        if (seconds === GIVE_UP) this.#become('Timeout', { document: this.#state.document });
       });
     }
+  }
+
+  async #check() {
+    await this.#daraja.call('/stk/check', { id: this.id });
+    await this.#look();
   }
 
   async #look() {
@@ -470,7 +476,7 @@ export class Payment {
   }
 
   #tell() {
-    for (const follow of this.#followers) follow(this.#state);
+    for (const follow of this.#followers) tell(follow, this.#state);
     if (!this.#state.last) return;
     this.#followers.clear();
     this.#rest();
@@ -573,7 +579,21 @@ class Watch {
   }
 
   #say() {
-    if (!this.#closed) this.#tell({ documents: [...this.#documents.values()], live: this.#live });
+    if (!this.#closed) tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
+  }
+}
+
+/**
+ * Calls back. What is wrong with the page's own code is reported, and stops no stream.
+ * @template T
+ * @param {(told: T) => void} callback
+ * @param {T} told
+ */
+function tell(callback, told) {
+  try {
+    callback(told);
+  } catch (e) {
+    (globalThis.reportError ?? console.error)(e);
   }
 }
 

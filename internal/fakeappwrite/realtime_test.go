@@ -303,6 +303,30 @@ func TestRealtimeBySubscribing(t *testing.T) {
 	}
 }
 
+// TestRealtimeGuestBeside: up to 1.8.1 the guest stays beside the user whom an
+// authentication message makes of it.
+func TestRealtimeGuestBeside(t *testing.T) {
+	for _, version := range []string{"1.8.1", "1.9.0", "1.9.6"} {
+		t.Run(version, func(t *testing.T) {
+			a := newAppwrite(t)
+			a.Version = version
+			l := listen(t, a, channel(ofPayments))
+			l.want("connected")
+			l.say(`{"type":"authentication","data":{"session":"ada-secret"}}`)
+			l.want("response")
+			body := fmt.Sprintf(`{"documentId":"x1","data":%s,"permissions":["read(\"guests\")"]}`, minimal)
+			serve(t, a, newRequest("POST", "/documents", body))
+			if version == "1.8.1" {
+				l.want("event")
+			}
+			seedFor(t, a, "x2", "ada")
+			if payload, _ := l.want("event")["payload"].(map[string]any); payload["$id"] != "x2" {
+				t.Errorf("%v came, want the user's own", payload["$id"])
+			}
+		})
+	}
+}
+
 // TestRealtimeSlots: newer SDKs put a channel into slots of the URL.
 func TestRealtimeSlots(t *testing.T) {
 	all := url.QueryEscape(`{"method":"select","values":["*"]}`)

@@ -187,6 +187,38 @@ test('what is found at the last moment counts', async () => {
   assert.equal(names(), 'Idle Initiating Pending Success');
 });
 
+test('a check that is never answered does not keep it from ending', async () => {
+  const server = new Server(accepted(), () => new Promise(() => {}));
+  const { names } = await started(server);
+  await pass(129);
+  assert.equal(names(), 'Idle Initiating Pending');
+  await pass(1);
+  assert.equal(names(), 'Idle Initiating Pending Timeout');
+  assert.equal(server.checks().length, 5);
+});
+
+test("an ask that is never answered does not keep it from being found", async () => {
+  const server = new Server(() => new Promise(() => {}));
+  const { names } = await started(server);
+  assert.equal(names(), 'Idle Initiating');
+  server.document = paid();
+  await pass(2);
+  assert.equal(names(), 'Idle Initiating Success');
+});
+
+test("an error in the page's own code stops no stream", async () => {
+  const reported = mock.method(console, 'error', () => {});
+  const server = new Server(accepted());
+  const payment = server.daraja().pay(REQUEST);
+  payment.onState(() => { throw new Error('in the page'); });
+  const names = [];
+  payment.onState((s) => names.push(s.name));
+  await settle();
+  server.publish(paid());
+  assert.deepEqual(names, ['Idle', 'Initiating', 'Pending', 'Success']);
+  assert.equal(reported.mock.callCount(), 4);
+});
+
 test('a refusal of the first ask is an Error', async () => {
   const server = new Server(refusal('invalid_argument', { fields: { phone: 'must be a number' } }));
   const { states, names } = await started(server);
