@@ -305,6 +305,44 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestHeld: the function's word on the payment that was refused comes before the refusal, and
+// its read after. The word says nothing about the payment in the way.
+func TestHeld(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ended bool // the time is up
+		want  State
+	}{
+		{"in time", false, State{Name: Pending}},
+		{"at the end", true, State{Name: Timeout, MayPayAgain: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShop(t)
+			s.pending()
+			c := s.client("amina")
+			ctx, cancel := context.WithCancel(context.Background())
+			b := c.newStream(State{Name: Pending, Kind: parse.Payment, ID: "000000000000000000b1"})
+			b.ctx, b.asking, b.unasked = ctx, true, 1
+			b.feed = c.realtime.join("payments", b.state.ID)
+			defer func() {
+				cancel()
+				b.calls.Wait()
+				c.realtime.leave(b.feed)
+			}()
+			b.hold(reply{status: parse.Failed}) // of a check; it has the document read
+			b.ended = tt.ended
+			b.asked(reply{refusal: &Refusal{Type: Busy, Claimed: true, ID: someID}}, nil)
+			for range 2 { // the read of the refused one, and that of the one in the way
+				(<-b.results)()
+			}
+			got := b.state
+			if got.ID != someID || got.Requested != 10 || got.Name != tt.want.Name || got.MayPayAgain != tt.want.MayPayAgain {
+				t.Errorf("%s of %s, may pay again %t; want %s of %s, %t", got.Name, got.ID, got.MayPayAgain, tt.want.Name, someID, tt.want.MayPayAgain)
+			}
+		})
+	}
+}
+
 // TestPendingList: the newest first, and a project without payouts has none.
 func TestPendingList(t *testing.T) {
 	s := newShop(t)
