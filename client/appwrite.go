@@ -142,11 +142,17 @@ func SignIn(ctx context.Context, c Config, email, password string) (session stri
 	if err != nil {
 		return "", err
 	}
-	_, header, err := made.call(ctx, http.MethodPost, "/account/sessions/email", map[string]string{"email": email, "password": password})
+	return made.signIn(ctx, email, password)
+}
+
+func (c *Client) signIn(ctx context.Context, email, password string) (session string, err error) {
+	ctx, cancel := c.clock.timeout(ctx, readTakes)
+	defer cancel()
+	_, header, err := c.call(ctx, http.MethodPost, "/account/sessions/email", map[string]string{"email": email, "password": password})
 	if err != nil {
 		return "", err
 	}
-	name := "a_session_" + c.Project
+	name := "a_session_" + c.config.Project
 	var fallback map[string]string
 	if decode([]byte(header.Get("X-Fallback-Cookies")), &fallback) && fallback[name] != "" {
 		return fallback[name], nil
@@ -170,6 +176,8 @@ func (c *Client) SignedIn(ctx context.Context) error {
 
 // SignOut ends the client's session.
 func (c *Client) SignOut(ctx context.Context) error {
+	ctx, cancel := c.clock.timeout(ctx, readTakes)
+	defer cancel()
 	_, _, err := c.call(ctx, http.MethodDelete, "/account/sessions/current", nil)
 	return err
 }
