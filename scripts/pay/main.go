@@ -26,7 +26,8 @@ const usage = `Usage:
 
 The first asks the function for a payment, and shows what becomes of it: in one
 line if this is a terminal, else in one line for each change. Ctrl-C leaves the
-payment as it is, and says how to go on with it.
+payment as it is, and says how to go on with it; a second one ends the program
+at once.
 
   PHONE            the payer's, such as 0712345678
   AMOUNT           whole shillings
@@ -62,6 +63,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second one ends the program at once
 	out, _ := os.Stdout.Stat()
 	terminal := out != nil && out.Mode()&os.ModeCharDevice != 0
 	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, terminal)
