@@ -118,6 +118,22 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestRefusalError: whoever reads it learns which fields are wrong, in the same order each
+// time, since a stream compares what it tells.
+func TestRefusalError(t *testing.T) {
+	for want, refusal := range map[string]Refusal{
+		"busy: another prompt is open": {Type: Busy, Message: "another prompt is open"},
+		"invalid_argument: some fields are wrong; amount must be 1 to 250000; phone must be a number; x is not known": {Type: InvalidArgument,
+			Message: "some fields are wrong", Fields: map[string]string{"x": "is not known", "phone": "must be a number", "amount": "must be 1 to 250000"}},
+	} {
+		for range 20 { // a map has another order each time
+			if got := refusal.Error(); got != want {
+				t.Fatalf("Error() = %q, want %q", got, want)
+			}
+		}
+	}
+}
+
 // TestReadReply has what the function, or somebody in its place, replies.
 func TestReadReply(t *testing.T) {
 	for _, tt := range []struct {

@@ -137,6 +137,12 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestWrongField: the function was asked, and its refusal says what is wrong.
+func TestWrongField(t *testing.T) {
+	s := newShop(t)
+	start(t, environment(s), false, "12", "10").ends(1, "error  ", "phone must be a Kenyan mobile number")
+}
+
 // TestLeave: Ctrl-C leaves the payment, and what is printed goes on with it.
 func TestLeave(t *testing.T) {
 	s := newShop(t)
