@@ -101,7 +101,6 @@ func (c *Client) get(ctx context.Context, kind parse.Kind, id string) (document,
 }
 
 // list reads the documents that have no verdict, of which Appwrite shows the user's own.
-// A collection that is not there has none.
 func (c *Client) list(ctx context.Context, kind parse.Kind) ([]document, error) {
 	ctx, cancel := c.clock.timeout(ctx, readTakes)
 	defer cancel()
@@ -114,10 +113,6 @@ func (c *Client) list(ctx context.Context, kind parse.Kind) ([]document, error) 
 		query.Set(fmt.Sprintf("queries[%d]", i), q)
 	}
 	reply, _, err := c.call(ctx, http.MethodGet, c.documents(kind)+"?"+query.Encode(), nil)
-	var failed *AppwriteError
-	if kind == parse.Disbursement && errors.As(err, &failed) && failed.Type == "collection_not_found" {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

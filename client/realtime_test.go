@@ -355,7 +355,7 @@ func TestHungServer(t *testing.T) {
 		"account":  c.SignedIn,
 		"sign out": c.SignOut,
 		"list": func(ctx context.Context) error {
-			_, err := c.Pending(ctx)
+			_, err := c.Pending(ctx, parse.Payment)
 			return err
 		},
 	} {

@@ -343,19 +343,19 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestPendingList: the newest first, and a project without payouts has none.
+// TestPendingList: the newest first, and payments alone, of a project that pays nothing out.
 func TestPendingList(t *testing.T) {
 	s := newShop(t)
 	s.start("000000000000000000b1")
 	s.Clock.MoveTo(s.Clock.Now().Add(time.Second))
 	s.start("000000000000000000a1")
 	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "disbursements") })
-	open, err := s.client("amina").Pending(context.Background())
+	open, err := s.client("amina").Pending(context.Background(), parse.Payment)
 	if err != nil || len(open) != 2 || open[0].ID != "000000000000000000a1" {
 		t.Errorf("%+v, %v; want two, and the newest first", open, err)
 	}
 	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "payments") })
-	if _, err := s.client("amina").Pending(context.Background()); err == nil {
+	if _, err := s.client("amina").Pending(context.Background(), parse.Payment); err == nil {
 		t.Error("no error without a collection of payments")
 	}
 }
@@ -622,7 +622,7 @@ func TestKilled(t *testing.T) {
 	<-r.ended
 
 	c := s.client("amina")
-	open, err := c.Pending(context.Background())
+	open, err := c.Pending(context.Background(), parse.Payment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -639,7 +639,7 @@ func TestKilled(t *testing.T) {
 	if n := len(s.Safaricom.Prompts("")); n != 1 {
 		t.Errorf("%d prompts, want 1", n)
 	}
-	if open, err := c.Pending(context.Background()); err != nil || len(open) != 0 {
+	if open, err := c.Pending(context.Background(), parse.Payment); err != nil || len(open) != 0 {
 		t.Errorf("still pending: %v %v", open, err)
 	}
 	// And when it is over, it can still be looked at.

@@ -145,7 +145,7 @@ func signIn(ctx context.Context, getenv func(string) string) (c *client.Client, 
 	config := client.Config{
 		Endpoint: getenv("APPWRITE_ENDPOINT"), Project: getenv("APPWRITE_PROJECT_ID"), Session: getenv("APPWRITE_SESSION"),
 		Function: getenv("APPWRITE_FUNCTION_ID"), Database: getenv("DARAJA_DATABASE_ID"),
-		Payments: getenv("DARAJA_COLLECTION_ID"), Disbursements: getenv("DARAJA_B2C_COLLECTION_ID"),
+		Payments: getenv("DARAJA_COLLECTION_ID"),
 	}
 	email, password := getenv("APPWRITE_EMAIL"), getenv("APPWRITE_PASSWORD")
 	var missing []string
@@ -180,15 +180,9 @@ func signIn(ctx context.Context, getenv func(string) string) (c *client.Client, 
 
 // only is the id of the one payment that is pending. Several are listed.
 func only(ctx context.Context, c *client.Client, out io.Writer) (id string, err error) {
-	pending, err := c.Pending(ctx)
+	open, err := c.Pending(ctx, parse.Payment)
 	if err != nil {
 		return "", err
-	}
-	var open []client.State
-	for _, state := range pending {
-		if state.Kind == parse.Payment {
-			open = append(open, state)
-		}
 	}
 	switch len(open) {
 	case 0:

@@ -180,6 +180,11 @@ func TestResumeOnly(t *testing.T) {
 	testbed.Until(t, "it waits", func() bool { return strings.Contains(c.out.String(), "pending  ") })
 	s.Pay(long)
 	c.ends(0)
+	for _, call := range s.Appwrite.Calls() {
+		if strings.Contains(call.Path, "/disbursements/") {
+			t.Errorf("%s %s: payouts are none of its business", call.Method, call.Path)
+		}
+	}
 }
 
 // TestInTheWay: a payment that was asked for before is no other order's, and may be paid
