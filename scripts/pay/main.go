@@ -39,8 +39,11 @@ at once.
                    with the one that is pending, or list them if there are several
   -lang sw         in Swahili
 
-Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked. The go
-command turns all but 0 into 1; for scripts: go build -o pay ./scripts/pay
+Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked. A payment
+that the function refuses is not paid; nothing is asked if the command line, the
+environment or the session is wrong, or -resume has not one payment to go on
+with. The go command turns all but 0 into 1; for scripts:
+go build -o pay ./scripts/pay
 
 Environment variables:
 
@@ -56,9 +59,9 @@ Environment variables:
 // What the exit status says.
 const (
 	paid     = 0
-	notPaid  = 1
+	notPaid  = 1 // whatever the function, Safaricom or the payer had against it
 	notKnown = 2
-	notAsked = 3
+	notAsked = 3 // the function has heard nothing
 )
 
 func main() {

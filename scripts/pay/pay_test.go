@@ -282,9 +282,40 @@ func TestNotAsked(t *testing.T) {
 			start(t, e, false, tt.arguments...).ends(3, tt.said)
 		})
 	}
-	start(t, nil, false, "-h").ends(0, "Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked")
 	if n := len(s.Safaricom.Calls(fakesafaricom.Push)); n != 0 {
 		t.Errorf("%d pushes were sent", n)
+	}
+}
+
+// TestHelp: it has every variable that the program reads, and says of the exit status what
+// the README does.
+func TestHelp(t *testing.T) {
+	var out bytes.Buffer
+	read := map[string]bool{}
+	run(context.Background(), []string{phone, "10"}, func(name string) string {
+		read[name] = true
+		return ""
+	}, io.Discard, io.Discard, false)
+	if status := run(context.Background(), []string{"-h"}, nil, &out, io.Discard, false); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	help := strings.Join(strings.Fields(out.String()), " ")
+	for name := range read {
+		if !strings.Contains(help, name) {
+			t.Errorf("it does not name %s", name)
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"0 paid, 1 not paid, 2 not known yet, 3 nothing was asked", "A payment that the function refuses is not paid"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("it does not say %q", want)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), want) {
+			t.Errorf("the README does not say %q", want)
+		}
 	}
 }
 
