@@ -21,6 +21,7 @@ func TestMessage(t *testing.T) {
 		{"pending", State{Name: Pending, Kind: parse.Payment, Code: parse.NoCode}, "Please look at your phone and enter your M-PESA PIN.", "Tafadhali angalia simu yako na uweke PIN yako ya M-PESA.", false},
 		{"a pending payout", State{Name: Pending, Kind: parse.Disbursement, Code: parse.NoCode}, "The payout has been asked for. We are waiting for M-PESA to confirm it.", "Ombi la kutuma pesa limepokelewa. Tunasubiri uthibitisho wa M-PESA.", false},
 		{"a receipt to come", State{Name: Success, Kind: parse.Payment}, "Payment completed. The receipt follows.", "Malipo yamekamilika. Risiti itafuata.", false},
+		{"a payout's receipt to come", State{Name: Success, Kind: parse.Disbursement}, "Payout completed.", "Pesa zimetumwa.", false},
 		{"never sent", State{Name: Failed, Kind: parse.Payment, Code: parse.NoCode, Reason: "NOT_SENT: no token"}, "Payment not completed. No money has moved, and you may try again.", "Malipo hayakukamilika. Hakuna pesa zilizokatwa; unaweza kujaribu tena.", true},
 		{"a failure without its document", State{Name: Failed, Kind: parse.Payment}, "Payment not completed. No money has moved, and you may try again.", "Malipo hayakukamilika. Hakuna pesa zilizokatwa; unaweza kujaribu tena.", true},
 		{"two minutes without an outcome", State{Name: Timeout, Kind: parse.Payment, Code: parse.NoCode}, "We do not know yet whether the payment was completed. Please check your M-PESA messages before you pay again.", "Bado hatujui kama malipo yamekamilika. Tafadhali angalia SMS za M-PESA kabla ya kulipa tena.", false},
