@@ -67,22 +67,3 @@ func merged(all, change map[string]string) map[string]string {
 	}
 	return m
 }
-
-// TestOneApp: payments and payouts of one app share its token, since two would void each
-// other. Those of two apps do not.
-func TestOneApp(t *testing.T) {
-	t.Parallel()
-	s := newPayer(t)
-	if s.function.pushes == s.function.payouts {
-		t.Error("two apps share a client")
-	}
-	for name, value := range map[string]string{
-		"DARAJA_CONSUMER_KEY": payoutKey, "DARAJA_CONSUMER_SECRET": payoutSecret, "DARAJA_SHORTCODE": payoutShortcode,
-		"DARAJA_B2C_CONSUMER_KEY": "", "DARAJA_B2C_CONSUMER_SECRET": "", "DARAJA_B2C_SHORTCODE": "",
-	} {
-		s.Set(name, value)
-	}
-	if s.function.pushes != s.function.payouts {
-		t.Error("one app has two clients")
-	}
-}

@@ -83,6 +83,27 @@ func TestPayingOut(t *testing.T) {
 	}
 }
 
+// TestPayingOutWithOneApp: where payments and payouts are of two shortcodes of one app, one
+// run asks for one token, since each new one voids what the function may hold.
+func TestPayingOutWithOneApp(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	safaricom := c.payOut()
+	c.env[handler.SigningKey] = strings.Repeat("5e", 32)
+	key, _ := payoutsKey()
+	safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Duka", ConsumerKey: c.env[consumerKey], ConsumerSecret: c.env[consumerSecret], Shortcode: "600997",
+		Initiator: "daraja-api", InitiatorPassword: "Nyoka#2026%", Key: key, Float: 1000})
+	delete(c.env, payoutKey)
+	delete(c.env, payoutSecret)
+	out := c.deploy()
+	if got := line(out, "paying out"); !strings.Contains(got, "has answered a question (ResultCode 2032)") {
+		t.Errorf("%s\n%s", got, out)
+	}
+	if tokens := len(safaricom.Calls(fakesafaricom.OAuth)); tokens != 1 {
+		t.Errorf("%d tokens were asked for, want 1", tokens)
+	}
+}
+
 // TestPayingOutWrong: each setting that is wrong is named.
 func TestPayingOutWrong(t *testing.T) {
 	signing := strings.Repeat("5e", 32)
