@@ -166,6 +166,35 @@ func TestNoTimeForAFreshToken(t *testing.T) {
 	}
 }
 
+// TestTooLateForAFreshToken: the time to begin ends while a token is refused, and while a
+// fresh one is fetched. Nothing more is sent, though the caller waits on.
+func TestTooLateForAFreshToken(t *testing.T) {
+	for name, e := range map[string]struct {
+		late   func(i *issuer) bool
+		issued int
+	}{
+		"before it is fetched": {func(i *issuer) bool { return i.posts() == 1 }, 1},
+		"when it is there": {func(i *issuer) bool {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			return i.issued == 2
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newIssuer(t, false)
+			i.revoke("token-1")
+			ctx := OnlyWhile(context.Background(), func() bool { return !e.late(i) })
+			got := newClient(i.safaricom).Push(ctx, pushRequest)
+			if want := (Answer{Outcome: NotSent, Detail: Detail{Reason: "no time left"}}); got != want {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+			if i.posts() != 1 || i.issued != e.issued {
+				t.Errorf("sent %d times with %d tokens, want once with %d", i.posts(), i.issued, e.issued)
+			}
+		})
+	}
+}
+
 // TestRefusedEachTime: what was refused is never used again, by a later call either.
 func TestRefusedEachTime(t *testing.T) {
 	s := newSafaricom(t)
