@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"openruntimes/handler/daraja"
 	"openruntimes/handler/parse"
 	"openruntimes/handler/settle"
 )
@@ -108,6 +109,9 @@ type config struct {
 	payoutLabel, payoutMax, payoutDaily                           string
 
 	signingKeys [][]byte // those of signingKey that are usable
+
+	payoutCredentials daraja.Credentials
+	notStarting       map[parse.Kind][]string // what keeps the function from starting what is of a kind
 }
 
 func readConfig(getenv func(string) string) (c config) {
@@ -116,6 +120,11 @@ func readConfig(getenv func(string) string) (c config) {
 	}
 	c.secrets = splitSecrets(c.callbackSecret)
 	c.signingKeys = readSigningKeys(c.signingKey)
+	c.payoutCredentials = c.readPayoutCredentials()
+	c.notStarting = map[parse.Kind][]string{}
+	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
+		c.notStarting[kind] = slices.Clip(c.findStartProblems(kind)) // callers append to it
+	}
 	return c
 }
 
@@ -141,7 +150,10 @@ func (c *config) sets(which func(Variable) bool) bool {
 }
 
 // startProblems names what keeps the function from starting what is of that kind.
-func (c *config) startProblems(kind parse.Kind) (problems []string) {
+func (c *config) startProblems(kind parse.Kind) []string { return c.notStarting[kind] }
+
+// findStartProblems looks for it, which may mean to encrypt something.
+func (c *config) findStartProblems(kind parse.Kind) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {
 		case !v.startsKind(kind):

@@ -52,7 +52,7 @@ func New(getenv func(string) string) *Function {
 		ConsumerKey: f.config.consumerKey, ConsumerSecret: f.config.consumerSecret,
 		Shortcode: f.config.shortcode, Passkey: f.config.passkey, Till: f.config.till,
 	}, now)
-	f.payouts = f.pushes.With(f.config.payoutCredentials())
+	f.payouts = f.pushes.With(f.config.payoutCredentials)
 	return f
 }
 

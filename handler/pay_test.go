@@ -735,7 +735,7 @@ func TestPayCredential(t *testing.T) {
 	}
 	t.Run("ready-made", func(t *testing.T) {
 		s := newPayer(t)
-		credential := s.function.config.payoutCredentials().SecurityCredential
+		credential := s.function.PayoutCredentials().SecurityCredential
 		s.Set("DARAJA_CERTIFICATE", "")
 		s.Set("DARAJA_INITIATOR_PASSWORD", "")
 		s.Set("DARAJA_SECURITY_CREDENTIAL", credential)

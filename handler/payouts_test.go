@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"openruntimes/handler/parse"
 )
 
 // TestPayoutSettings has what may be wrong with the variables for payouts. Each is named,
@@ -66,4 +68,21 @@ func merged(all, change map[string]string) map[string]string {
 		m[name] = value
 	}
 	return m
+}
+
+// TestSettingsAreReadOnce: what is wrong with the settings is found out once, and not again
+// for each request: to prove a certificate means to encrypt with it.
+func TestSettingsAreReadOnce(t *testing.T) {
+	_, certificate := initiatorKey()
+	f := New(with(map[string]string{"DARAJA_CERTIFICATE": certificate, "DARAJA_INITIATOR_PASSWORD": initiatorPassword}))
+	if problems := f.config.startProblems(parse.Disbursement); len(problems) == 0 {
+		t.Error("nothing is wrong with half of the settings")
+	}
+	if n := testing.AllocsPerRun(10, func() { f.config.startProblems(parse.Disbursement) }); n != 0 {
+		t.Errorf("asked again it allocates %v times", n)
+	}
+	once, again := f.PayoutCredentials(), f.PayoutCredentials()
+	if once.SecurityCredential == "" || once != again {
+		t.Error("the password is encrypted anew each time")
+	}
 }
