@@ -132,7 +132,7 @@ func Equal(attribute string, values ...any) Query { return Query{"equal", attrib
 
 // After selects what has a later time.
 func After(attribute string, t time.Time) Query {
-	return Query{"greaterThan", attribute, []any{formatTime(t)}}
+	return Query{"greaterThan", attribute, []any{settle.FormatTime(t)}}
 }
 
 // MoreThan selects what has a larger number. What has none is not selected.
@@ -143,10 +143,8 @@ func IsNull(attribute string) Query { return Query{Method: "isNull", Attribute: 
 
 // Before selects what has an earlier time. What has none is not selected.
 func Before(attribute string, t time.Time) Query {
-	return Query{"lessThan", attribute, []any{formatTime(t)}}
+	return Query{"lessThan", attribute, []any{settle.FormatTime(t)}}
 }
-
-func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // NewestFirst orders by creation.
 func NewestFirst() Query { return Query{Method: "orderDesc", Attribute: "$createdAt"} }

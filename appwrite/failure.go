@@ -46,14 +46,14 @@ func newFailure(call string, err error) *Failure {
 	if errors.As(err, &refused) {
 		var body struct{ Type, Message string }
 		_ = json.Unmarshal([]byte(refused.GetResponse()), &body)
-		return &Failure{Call: call, Status: refused.GetStatusCode(), Type: safeName(body.Type), Message: body.Message}
+		return &Failure{Call: call, Status: refused.GetStatusCode(), Type: SafeName(body.Type), Message: body.Message}
 	}
 	return &Failure{Call: call, cause: cause(err)}
 }
 
-// safeName returns an error type if it is one, letters and underscores alone, and "?"
-// for what could be somebody's data.
-func safeName(s string) string {
+// SafeName returns s if it is a name, letters and underscores alone, and "?" if it could
+// be somebody's data: it is fit for the log.
+func SafeName(s string) string {
 	if len(s) > 60 || strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return "?"
 	}

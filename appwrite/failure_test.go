@@ -104,8 +104,8 @@ func TestSafeName(t *testing.T) {
 			if safe {
 				want = name
 			}
-			if got := safeName(name); got != want {
-				t.Errorf("safeName(%q) = %q, want %q", name, got, want)
+			if got := SafeName(name); got != want {
+				t.Errorf("SafeName(%q) = %q, want %q", name, got, want)
 			}
 		})
 	}

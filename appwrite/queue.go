@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"openruntimes/handler/settle"
 )
 
 // Enqueue has Appwrite post a body to that path of a function at a time to come: a
@@ -16,7 +18,7 @@ func (c *Client) Enqueue(ctx context.Context, function, path string, body []byte
 		"method":      http.MethodPost,
 		"path":        path,
 		"body":        string(body),
-		"scheduledAt": at.UTC().Format("2006-01-02T15:04:05.000Z"),
+		"scheduledAt": settle.FormatTime(at),
 	})
 	return err
 }

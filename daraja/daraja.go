@@ -45,7 +45,7 @@ const (
 )
 
 // Credentials are what Safaricom gave a business. Payouts usually run under
-// another shortcode, whose app has keys of its own: they take a second Client.
+// another shortcode, which may be of another app: see [Client.With].
 type Credentials struct {
 	ConsumerKey    string
 	ConsumerSecret string
@@ -58,14 +58,14 @@ type Credentials struct {
 	SecurityCredential string // likewise: see the function of that name
 }
 
-// Client asks as one app at Safaricom. It may be used by many goroutines; they
-// share its token.
+// Client asks as one shortcode of an app at Safaricom. It may be used by many
+// goroutines; they share its token.
 type Client struct {
 	base        string
 	credentials Credentials
 	http        *http.Client
 	now         func() time.Time
-	tokens      tokens
+	tokens      *tokens // the app's
 }
 
 // New returns a client of the API at base, which is [Sandbox], [Production] or
@@ -82,6 +82,18 @@ func New(base string, credentials Credentials, client *http.Client, now func() t
 		now:         now,
 		tokens:      newTokens(),
 	}
+}
+
+// With returns a client of the same API for other credentials. Those with the same
+// consumer key and secret are of the same app, whose tokens may void each other:
+// such a client shares c's token. Any other has its own.
+func (c *Client) With(credentials Credentials) *Client {
+	other := *c
+	other.credentials = credentials
+	if credentials.ConsumerKey != c.credentials.ConsumerKey || credentials.ConsumerSecret != c.credentials.ConsumerSecret {
+		other.tokens = newTokens()
+	}
+	return &other
 }
 
 // PushRequest asks a phone for a payment.

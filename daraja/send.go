@@ -80,6 +80,22 @@ func (c *Client) ask(ctx context.Context, to call, request fields) (Answer, []by
 	}
 }
 
+// inTime is the key of what [OnlyWhile] has put into a context.
+type inTime struct{}
+
+// OnlyWhile returns a context for calls of this package that begin no request once may
+// says no: neither a first one, nor one for a fresh token or with it. The call is
+// [NotSent] then. A request that has begun is not cut short.
+func OnlyWhile(ctx context.Context, may func() bool) context.Context {
+	return context.WithValue(ctx, inTime{}, may)
+}
+
+// mayBegin reports whether a request may begin.
+func mayBegin(ctx context.Context) bool {
+	may, bounded := ctx.Value(inTime{}).(func() bool)
+	return ctx.Err() == nil && (!bounded || may())
+}
+
 // response is what came of one request.
 type response struct {
 	status  int    // 0 if there was none
@@ -90,7 +106,7 @@ type response struct {
 
 // send sends one request and reads the whole answer, in the time that the call has.
 func (c *Client) send(ctx context.Context, to call, method string, content []byte, prepare func(*http.Request)) response {
-	if ctx.Err() != nil {
+	if !mayBegin(ctx) {
 		return response{problem: "no time left", unsent: true}
 	}
 	path, timeout := to.endpoint()

@@ -13,7 +13,7 @@ const (
 	tokenMargin = 60 * time.Second // before its end a token is no longer used
 )
 
-// tokens keeps a client's token. Each new one may void the former, so one is
+// tokens keeps an app's token. Each new one may void the former, so one is
 // fetched only when there is none, by one goroutine at a time, and one that was
 // refused is never handed out again.
 type tokens struct {
@@ -25,8 +25,8 @@ type tokens struct {
 	refused map[string]time.Time // when the issuer too has forgotten it
 }
 
-func newTokens() tokens {
-	return tokens{turn: make(chan struct{}, 1), refused: make(map[string]time.Time)}
+func newTokens() *tokens {
+	return &tokens{turn: make(chan struct{}, 1), refused: make(map[string]time.Time)}
 }
 
 // current returns the token, or "" if there is none that can be used at now.

@@ -166,6 +166,35 @@ func TestNoTimeForAFreshToken(t *testing.T) {
 	}
 }
 
+// TestTooLateForAFreshToken: the time to begin ends while a token is refused, and while a
+// fresh one is fetched. Nothing more is sent, though the caller waits on.
+func TestTooLateForAFreshToken(t *testing.T) {
+	for name, e := range map[string]struct {
+		late   func(i *issuer) bool
+		issued int
+	}{
+		"before it is fetched": {func(i *issuer) bool { return i.posts() == 1 }, 1},
+		"when it is there": {func(i *issuer) bool {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			return i.issued == 2
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newIssuer(t, false)
+			i.revoke("token-1")
+			ctx := OnlyWhile(context.Background(), func() bool { return !e.late(i) })
+			got := newClient(i.safaricom).Push(ctx, pushRequest)
+			if want := (Answer{Outcome: NotSent, Detail: Detail{Reason: "no time left"}}); got != want {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+			if i.posts() != 1 || i.issued != e.issued {
+				t.Errorf("sent %d times with %d tokens, want once with %d", i.posts(), i.issued, e.issued)
+			}
+		})
+	}
+}
+
 // TestRefusedEachTime: what was refused is never used again, by a later call either.
 func TestRefusedEachTime(t *testing.T) {
 	s := newSafaricom(t)
@@ -358,19 +387,39 @@ func TestUnfitToken(t *testing.T) {
 	}
 }
 
-// TestTwoClients: payouts have keys and a token of their own.
-func TestTwoClients(t *testing.T) {
-	i := newIssuer(t, false)
-	payouts := credentials
-	payouts.ConsumerKey, payouts.Shortcode = "payouts-key", "600999"
-	c := newClient(i.safaricom)
-	p := New(i.url, payouts, single(), func() time.Time { return now })
-	c.Push(context.Background(), pushRequest)
-	p.Pay(context.Background(), payRequest)
-	if len(i.asked) != 2 || i.asked[0].authorization == i.asked[1].authorization {
-		t.Errorf("asked for tokens: %+v", i.asked)
-	}
-	if len(i.requests) != 2 || i.requests[0].authorization == i.requests[1].authorization {
-		t.Errorf("sent: %+v", i.requests)
+// TestWith: a client for other credentials of the same app has its token, whatever else
+// differs, and one of another app has its own.
+func TestWith(t *testing.T) {
+	for name, e := range map[string]struct {
+		change func(*Credentials)
+		tokens int
+	}{
+		"another shortcode": {func(k *Credentials) { k.Shortcode = "600999" }, 1},
+		"another key":       {func(k *Credentials) { k.ConsumerKey = "payouts-key" }, 2},
+		"another secret":    {func(k *Credentials) { k.ConsumerSecret = "payouts-secret" }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newIssuer(t, false)
+			c := newClient(i.safaricom)
+			payouts := credentials
+			e.change(&payouts)
+			p := c.With(payouts)
+			for range 2 {
+				c.Push(context.Background(), pushRequest)
+				p.Pay(context.Background(), payRequest)
+			}
+			if len(i.asked) != e.tokens || len(i.requests) != 4 {
+				t.Fatalf("%d tokens for %d requests, want %d for 4", len(i.asked), len(i.requests), e.tokens)
+			}
+			if e.tokens == 2 && i.asked[0].authorization == i.asked[1].authorization {
+				t.Errorf("both tokens were asked for with %s", i.asked[0].authorization)
+			}
+			if got := received(t, i.requests[0])["BusinessShortCode"]; got != credentials.Shortcode {
+				t.Errorf("the push is of %s", got)
+			}
+			if got := received(t, i.requests[1])["PartyA"]; got != payouts.Shortcode {
+				t.Errorf("the payout is of %s", got)
+			}
+		})
 	}
 }

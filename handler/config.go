@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"openruntimes/handler/daraja"
 	"openruntimes/handler/parse"
 	"openruntimes/handler/settle"
 )
@@ -109,6 +110,10 @@ type config struct {
 	payoutLabel, payoutMax, payoutDaily                           string
 
 	signingKeys [][]byte // those of signingKey that are usable
+
+	payoutCredentials daraja.Credentials
+	notStarting       map[parse.Kind][]string // what keeps the function from starting what is of a kind
+	notAsking         map[parse.Kind][]string // and from asking about it
 }
 
 func readConfig(getenv func(string) string) (c config) {
@@ -117,6 +122,12 @@ func readConfig(getenv func(string) string) (c config) {
 	}
 	c.secrets = splitSecrets(c.callbackSecret)
 	c.signingKeys = readSigningKeys(c.signingKey)
+	c.payoutCredentials = c.readPayoutCredentials()
+	c.notStarting, c.notAsking = map[parse.Kind][]string{}, map[parse.Kind][]string{}
+	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
+		c.notStarting[kind] = slices.Clip(c.findProblems(kind, true)) // callers append to it
+		c.notAsking[kind] = slices.Clip(c.findProblems(kind, false))
+	}
 	return c
 }
 
@@ -142,12 +153,14 @@ func (c *config) sets(which func(Variable) bool) bool {
 }
 
 // startProblems names what keeps the function from starting what is of that kind.
-func (c *config) startProblems(kind parse.Kind) []string { return c.problemsOf(kind, true) }
+func (c *config) startProblems(kind parse.Kind) []string { return c.notStarting[kind] }
 
 // askProblems names what keeps it from asking what became of what was started.
-func (c *config) askProblems(kind parse.Kind) []string { return c.problemsOf(kind, false) }
+func (c *config) askProblems(kind parse.Kind) []string { return c.notAsking[kind] }
 
-func (c *config) problemsOf(kind parse.Kind, limits bool) (problems []string) {
+// findProblems looks for them, which may mean to encrypt something. Limits are not needed
+// to ask.
+func (c *config) findProblems(kind parse.Kind, limits bool) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {
 		case !v.startsKind(kind), v.Limits && !limits:

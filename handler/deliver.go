@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"openruntimes/handler/appwrite"
+	"openruntimes/handler/daraja"
 	"openruntimes/handler/settle"
 )
 
@@ -28,7 +29,7 @@ type clock struct {
 	rounds  [4]time.Duration // when each round of both begins, counted from the request
 
 	pause      func(time.Duration)
-	pushBegins time.Duration // no call to Safaricom begins later, counted from the request
+	pushBegins time.Duration // no request to Safaricom begins later, counted from the one to the function
 	pushLasts  time.Duration // none ends later
 	sweepLasts time.Duration // no call of a sweep ends later but those that store its last answer
 }
@@ -59,10 +60,12 @@ func (c *clock) call(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 // forSafaricom is the context of a call to Safaricom, done already where it is too late
-// to begin one.
+// to begin one. None of the call's requests begins later either, such as that with a
+// fresh token.
 func (c *clock) forSafaricom(ctx context.Context, start time.Time) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	if time.Since(start) > c.pushBegins {
+	inTime := func() bool { return time.Since(start) <= c.pushBegins }
+	ctx, cancel := context.WithCancel(daraja.OnlyWhile(ctx, inTime))
+	if !inTime() {
 		cancel()
 	}
 	return ctx, cancel

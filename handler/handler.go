@@ -33,7 +33,7 @@ type Function struct {
 	clock     clock
 	transport *http.Transport
 	pushes    *daraja.Client // holds its token
-	payouts   *daraja.Client // likewise, usually of another app at Safaricom
+	payouts   *daraja.Client // likewise; the same one where both are of one app at Safaricom
 
 	redelivered endedWell // of what came out of the queue
 
@@ -51,19 +51,11 @@ type Function struct {
 func New(getenv func(string) string) *Function {
 	f := &Function{config: readConfig(getenv), routes: routes(), clock: newClock(), transport: appwrite.NewTransport()}
 	now := func() time.Time { return f.clock.now() }
-	pushes := daraja.Credentials{
+	f.pushes = f.config.safaricom(daraja.Credentials{
 		ConsumerKey: f.config.consumerKey, ConsumerSecret: f.config.consumerSecret,
 		Shortcode: f.config.shortcode, Passkey: f.config.passkey, Till: f.config.till,
-	}
-	payouts := f.config.payoutCredentials()
-	if payouts.ConsumerKey == pushes.ConsumerKey && payouts.ConsumerSecret == pushes.ConsumerSecret && payouts.Shortcode == pushes.Shortcode {
-		// One app: two tokens of it would void each other.
-		pushes.Initiator, pushes.SecurityCredential = payouts.Initiator, payouts.SecurityCredential
-		f.pushes = f.config.safaricom(pushes, now)
-		f.payouts = f.pushes
-		return f
-	}
-	f.pushes, f.payouts = f.config.safaricom(pushes, now), f.config.safaricom(payouts, now)
+	}, now)
+	f.payouts = f.pushes.With(f.config.payoutCredentials)
 	return f
 }
 

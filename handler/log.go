@@ -130,22 +130,13 @@ func describeBody(body []byte) string {
 	}
 	var keys []string
 	for key := range members {
-		keys = append(keys, safeName(key))
+		keys = append(keys, appwrite.SafeName(key))
 	}
 	slices.Sort(keys)
 	if len(keys) > 10 {
 		keys = append(keys[:10], "...")
 	}
 	return fmt.Sprintf("bytes=%d keys=%s", len(body), strings.Join(keys, ","))
-}
-
-// safeName returns s if it is a name, letters and underscores alone, and "?" if it
-// could be somebody's data.
-func safeName(s string) string {
-	if len(s) > 60 || strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return "?"
-	}
-	return s
 }
 
 // maskSuffix stands for the last nine characters of an id.

@@ -687,6 +687,31 @@ func TestPayDefaults(t *testing.T) {
 	s.wantLine("DARAJA_B2C_CONSUMER_SECRET is missing")
 }
 
+// TestPayWithOneApp: where payments and payouts are of two shortcodes of one app, they use
+// the same token. Each new one would void the other's, one request after the other.
+func TestPayWithOneApp(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	key, _ := initiatorKey()
+	s.safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Shop", ConsumerKey: consumerKey, ConsumerSecret: consumerSecret, Shortcode: payoutShortcode,
+		Initiator: initiator, InitiatorPassword: initiatorPassword, Key: key, Float: 1_000_000})
+	s.Set("DARAJA_B2C_CONSUMER_KEY", "")
+	s.Set("DARAJA_B2C_CONSUMER_SECRET", "")
+	s.ask("amina", wish(first, phoneA))
+	s.payOut("zawadi", salary(payoutA, phoneA))
+	s.ask("amina", wish(second, phoneB))
+	s.payOut("zawadi", salary(payoutB, phoneB))
+	if prompts, sent := s.prompts(""), s.sent(); prompts != 2 || len(sent) != 2 {
+		t.Errorf("%d prompts and %d payouts, want 2 of each", prompts, len(sent))
+	}
+	if tokens := len(s.safaricom.Calls(fakesafaricom.OAuth)); tokens != 1 {
+		t.Errorf("%d tokens were fetched, want 1", tokens)
+	}
+	s.later(time.Minute)
+	s.wantPayout(payoutA, "SUCCESS")
+	s.wantPayout(payoutB, "SUCCESS")
+}
+
 // TestPayCredential: each form in which the initiator's password may be given.
 func TestPayCredential(t *testing.T) {
 	t.Parallel()
@@ -710,7 +735,7 @@ func TestPayCredential(t *testing.T) {
 	}
 	t.Run("ready-made", func(t *testing.T) {
 		s := newPayer(t)
-		credential := s.function.config.payoutCredentials().SecurityCredential
+		credential := s.function.PayoutCredentials().SecurityCredential
 		s.Set("DARAJA_CERTIFICATE", "")
 		s.Set("DARAJA_INITIATOR_PASSWORD", "")
 		s.Set("DARAJA_SECURITY_CREDENTIAL", credential)

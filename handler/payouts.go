@@ -10,10 +10,10 @@ import (
 	"openruntimes/handler/daraja"
 )
 
-// payoutCredentials are what Safaricom gave the business for payouts: usually those of
-// another shortcode, and so of another app. Where they are not set, those of payments
-// are taken, key and secret together.
-func (c *config) payoutCredentials() daraja.Credentials {
+// readPayoutCredentials returns what Safaricom gave the business for payouts: usually
+// the credentials of another shortcode, and so of another app. Where they are not set,
+// those of payments are taken, key and secret together.
+func (c *config) readPayoutCredentials() daraja.Credentials {
 	k := daraja.Credentials{
 		ConsumerKey: c.b2cConsumerKey, ConsumerSecret: c.b2cConsumerSecret,
 		Shortcode: cmp.Or(c.b2cShortcode, c.shortcode),
@@ -29,12 +29,12 @@ func (c *config) payoutCredentials() daraja.Credentials {
 }
 
 // PayoutCredentials are what the function asks Safaricom with about payouts.
-func (f *Function) PayoutCredentials() daraja.Credentials { return f.config.payoutCredentials() }
+func (f *Function) PayoutCredentials() daraja.Credentials { return f.config.payoutCredentials }
 
 // payoutProblems names what is wrong with the settings of payouts besides each of them
 // alone.
 func (c *config) payoutProblems() (problems []string) {
-	k := c.payoutCredentials()
+	k := &c.payoutCredentials
 	for _, needed := range []struct{ name, value string }{
 		{"DARAJA_B2C_CONSUMER_KEY", k.ConsumerKey}, {"DARAJA_B2C_CONSUMER_SECRET", k.ConsumerSecret}, {"DARAJA_B2C_SHORTCODE", k.Shortcode},
 	} {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"openruntimes/handler/parse"
 )
 
 // TestPayoutSettings has what may be wrong with the variables for payouts. Each is named,
@@ -68,21 +70,19 @@ func merged(all, change map[string]string) map[string]string {
 	return m
 }
 
-// TestOneApp: payments and payouts of one app share its token, since two would void each
-// other. Those of two apps do not.
-func TestOneApp(t *testing.T) {
-	t.Parallel()
-	s := newPayer(t)
-	if s.function.pushes == s.function.payouts {
-		t.Error("two apps share a client")
+// TestSettingsAreReadOnce: what is wrong with the settings is found out once, and not again
+// for each request: to prove a certificate means to encrypt with it.
+func TestSettingsAreReadOnce(t *testing.T) {
+	_, certificate := initiatorKey()
+	f := New(with(map[string]string{"DARAJA_CERTIFICATE": certificate, "DARAJA_INITIATOR_PASSWORD": initiatorPassword}))
+	if problems := f.config.startProblems(parse.Disbursement); len(problems) == 0 {
+		t.Error("nothing is wrong with half of the settings")
 	}
-	for name, value := range map[string]string{
-		"DARAJA_CONSUMER_KEY": payoutKey, "DARAJA_CONSUMER_SECRET": payoutSecret, "DARAJA_SHORTCODE": payoutShortcode,
-		"DARAJA_B2C_CONSUMER_KEY": "", "DARAJA_B2C_CONSUMER_SECRET": "", "DARAJA_B2C_SHORTCODE": "",
-	} {
-		s.Set(name, value)
+	if n := testing.AllocsPerRun(10, func() { f.config.startProblems(parse.Disbursement) }); n != 0 {
+		t.Errorf("asked again it allocates %v times", n)
 	}
-	if s.function.pushes != s.function.payouts {
-		t.Error("one app has two clients")
+	once, again := f.PayoutCredentials(), f.PayoutCredentials()
+	if once.SecurityCredential == "" || once != again {
+		t.Error("the password is encrypted anew each time")
 	}
 }

@@ -393,6 +393,32 @@ func TestPayoutAnswersLate(t *testing.T) {
 	})
 }
 
+// TestOddAnswers: what is tolerated of a callback is tolerated of an answer about a payout.
+func TestOddAnswers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body, want, line string
+	}{
+		"trailing bytes":                {statusAnswer("Completed", paidReceipt, "500") + "\n--boundary", "SUCCESS", "after the callback: bytes=10"},
+		"a byte order mark":             {"\uFEFF" + statusAnswer("Declined", "", "500"), "FAILED Declined", ""},
+		"no JSON at all":                {"<html></html>", "PENDING", ""},
+		"not final, and trailing bytes": {statusAnswer("Initiated", "", "500") + "x", "PENDING", "after the callback: bytes=1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPayer(t)
+			s.send(payoutA, phoneA)
+			s.forget()
+			s.post(s.signedFor(forStatus, payoutA), tt.body)
+			s.wantPayout(payoutA, tt.want)
+			if tt.line == "" {
+				s.wantNoLine()
+			} else {
+				s.wantLine(tt.line)
+			}
+		})
+	}
+}
+
 // nextPayoutCheck is when a payout is to be asked about, counted from its creation; -1 for
 // never.
 func (s *shop) nextPayoutCheck(id string) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"openruntimes/handler/internal/fakesafaricom"
 )
@@ -48,5 +49,27 @@ func TestTokenVoided(t *testing.T) {
 				t.Errorf("%d tokens were fetched", tokens)
 			}
 		})
+	}
+}
+
+// TestTokenVoidedLate: a token is refused when it is too late to begin anew. The app is
+// told that nothing was sent, and nothing is.
+func TestTokenVoidedLate(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.setSpoil(func(_ int, safaricom bool, _ func(), _ http.ResponseWriter, r *http.Request) bool {
+		if safaricom && strings.HasPrefix(r.URL.Path, "/mpesa/") {
+			s.safaricom.VoidTokens(consumerKey)
+			s.function.clock.pushBegins = -time.Hour
+		}
+		return false
+	})
+	got := s.ask("amina", wish(first, phoneA))
+	if got.kind() != "unavailable" || got.field("claimed") != true {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	s.wantState(first, "FAILED NOT_SENT: Safaricom could not be asked, and nothing was sent")
+	if pushes, tokens := len(s.safaricom.Calls(fakesafaricom.Push)), len(s.safaricom.Calls(fakesafaricom.OAuth)); pushes != 1 || tokens != 1 {
+		t.Errorf("%d pushes with %d tokens, want 1 with 1", pushes, tokens)
 	}
 }

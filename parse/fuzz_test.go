@@ -25,7 +25,7 @@ func fuzz(f *testing.F, parse func([]byte) (Verdict, error), folder string) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		value, rest := Split(body)
-		if len(value) > 0 != json.Valid(value) || len(rest) == 0 && len(value) == 0 && len(body) > 0 || len(value)+len(rest) > len(body) {
+		if len(value) > 0 != json.Valid(value) || len(value) == 0 && len(rest) > 0 || len(value)+len(rest) > len(body) {
 			t.Errorf("Split(%q) = %q, %q", body, value, rest)
 		}
 		v, err := parse(body)

@@ -97,12 +97,12 @@ func decode(body []byte, v any) error {
 }
 
 // Split returns the JSON value that a body begins with, and what follows it but for
-// white space. Without a JSON value in front there is none, and all of it follows.
+// white space. A body that begins with none has neither.
 func Split(body []byte) (value, rest []byte) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	var v json.RawMessage
 	if d.Decode(&v) != nil {
-		return nil, body
+		return nil, nil
 	}
 	return v, bytes.TrimSpace(body[d.InputOffset():])
 }

@@ -18,7 +18,7 @@ import (
 func B2CStatus(body []byte) (Verdict, error) {
 	var b struct{ Result result }
 	if err := decode(body, &b); err != nil {
-		return Verdict{}, fmt.Errorf("%v: %w: %w", err, ErrNoAnswer, ErrNotFinal)
+		return Verdict{}, fmt.Errorf("%w: %w: %w", err, ErrNoAnswer, ErrNotFinal)
 	}
 	r := b.Result
 	if n, cut, ok := r.ResultType.whole(); r.ResultCode.blank() || ok && !cut && n == 1 {

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -105,6 +106,9 @@ func TestB2CStatusSaysNothing(t *testing.T) {
 			v, err := B2CStatus([]byte(tt.body))
 			if v != (Verdict{}) || !errors.Is(err, ErrNotFinal) || err.Error() != tt.says {
 				t.Errorf("%+v, %v, want %s", v, err, tt.says)
+			}
+			if notJSON := !json.Valid([]byte(tt.body)); errors.Is(err, ErrSyntax) != notJSON {
+				t.Errorf("%v: not JSON %t, want %t", err, !notJSON, notJSON)
 			}
 			if errors.Is(err, ErrInitiator) != tt.initiator || errors.Is(err, ErrNoAnswer) != tt.noAnswer {
 				t.Errorf("%v: initiator %t, no answer %t", err, errors.Is(err, ErrInitiator), errors.Is(err, ErrNoAnswer))

@@ -104,7 +104,7 @@ func (d *Document) Attributes() Attributes {
 		Receipt:       nullable(d.Receipt),
 		Amount:        nullable(d.Amount),
 		FailureReason: nullable(sanitize(d.Reason, 255)),
-		SettledAt:     d.SettledAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+		SettledAt:     FormatTime(d.SettledAt),
 	}
 	if !d.At.IsZero() {
 		data.MpesaTimestamp = nullable(d.At.UTC().Format(time.RFC3339))

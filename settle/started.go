@@ -84,7 +84,7 @@ func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	return FormatTime(t)
 }
 
 // SettleStarted settles a signed callback, which is for the started document of that

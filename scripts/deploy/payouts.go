@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func (p *project) payoutToken(ctx context.Context) (answer daraja.Answer, asked 
 		return daraja.Answer{}, false
 	}
 	if p.payer == nil { // one for the whole run, as of payments
-		p.payer = daraja.New(base, p.asFunction().PayoutCredentials(), &http.Client{Transport: appwrite.NewTransport()}, time.Now)
+		p.payer = p.client(base).With(p.asFunction().PayoutCredentials())
 	}
 	return p.payer.Token(ctx), true
 }

@@ -83,6 +83,49 @@ func TestPayingOut(t *testing.T) {
 	}
 }
 
+// TestPayingOutWithOneApp: where payments and payouts are of two shortcodes of one app, one
+// run asks for one token, since each new one voids what the function may hold.
+func TestPayingOutWithOneApp(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	safaricom := c.payOut()
+	c.env[handler.SigningKey] = strings.Repeat("5e", 32)
+	key, _ := payoutsKey()
+	safaricom.AddMerchant(fakesafaricom.Merchant{Name: "Duka", ConsumerKey: c.env[consumerKey], ConsumerSecret: c.env[consumerSecret], Shortcode: "600997",
+		Initiator: "daraja-api", InitiatorPassword: "Nyoka#2026%", Key: key, Float: 1000})
+	delete(c.env, payoutKey)
+	delete(c.env, payoutSecret)
+	out := c.deploy()
+	if got := line(out, "paying out"); !strings.Contains(got, "has answered a question (ResultCode 2032)") {
+		t.Errorf("%s\n%s", got, out)
+	}
+	if tokens := len(safaricom.Calls(fakesafaricom.OAuth)); tokens != 1 {
+		t.Errorf("%d tokens were asked for, want 1", tokens)
+	}
+}
+
+// TestSweepStandsForPayouts: a payout waits to be asked about, and nobody asks.
+func TestSweepStandsForPayouts(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.payOut()
+	var shift time.Duration
+	c.Now = func() time.Time { return time.Now().Add(shift) }
+	c.deploy()
+	shift = -2 * time.Hour
+	c.must("POST", "/databases/daraja/collections/disbursements/documents", map[string]any{"documentId": "payout", "permissions": []string{}, "data": map[string]any{
+		"originatorConversationId": "payout", "settledAt": "2026-11-26T09:00:00.000Z", "status": "PENDING", "requestedAmount": 10, "requestKey": "k", "nextCheckAt": "2026-11-26T10:00:00.000Z",
+	}})
+	shift = 0
+	out, err := c.run(true)
+	if got := line(out, "unresolved payouts"); !errors.Is(err, errWrong) || !strings.HasPrefix(got, "WRONG   unresolved payouts: 1 still asked about, 0 given up; in the last day the sweep ran 0 times") {
+		t.Errorf("-check = %v\n%s", err, out)
+	}
+	if got := line(out, "unresolved payments"); !strings.HasPrefix(got, "ok ") {
+		t.Errorf("no payment waits: %s", got)
+	}
+}
+
 // TestPayingOutWrong: each setting that is wrong is named.
 func TestPayingOutWrong(t *testing.T) {
 	signing := strings.Repeat("5e", 32)

@@ -46,7 +46,7 @@ type project struct {
 	known  map[string]string
 	hidden map[string]bool
 
-	safaricom *daraja.Client // see token
+	safaricom *daraja.Client // see client
 	payer     *daraja.Client // see payoutToken
 
 	// secretUnknown says that the function has a callback secret which cannot be

@@ -40,11 +40,17 @@ func (p *project) token(ctx context.Context) (answer daraja.Answer, asked bool) 
 	if base == "" || len(p.unreadable()) > 0 {
 		return daraja.Answer{}, false
 	}
-	if p.safaricom == nil { // one for the whole run: each new token voids the former, which the function may hold
+	return p.client(base).Token(ctx), true
+}
+
+// client asks Safaricom with the keys of payments. It is one for the whole run: each new
+// token voids the former, which the function may hold.
+func (p *project) client(base string) *daraja.Client {
+	if p.safaricom == nil {
 		p.safaricom = daraja.New(base, daraja.Credentials{ConsumerKey: p.known[consumerKey], ConsumerSecret: p.known[consumerSecret]},
 			&http.Client{Transport: appwrite.NewTransport()}, time.Now)
 	}
-	return p.safaricom.Token(ctx), true
+	return p.safaricom
 }
 
 // unreadable names what a token needs and is not known here.

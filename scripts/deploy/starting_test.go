@@ -728,6 +728,76 @@ func TestUnresolved(t *testing.T) {
 	}
 }
 
+// TestUnresolvedMany: Appwrite stops counting at 5,000, and so does what is said.
+func TestUnresolvedMany(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.startPayments()
+	c.deploy()
+	c.open("given-up", nil)
+	for n := range 5000 {
+		c.open(fmt.Sprint("given-up-", n), nil)
+	}
+	c.open("asked", "2026-11-26T10:00:00.000Z")
+	out, err := c.run(true)
+	if got, want := line(out, "unresolved payments"), "unresolved payments: 1 still asked about, 5,000 or more given up;"; err != nil || !strings.Contains(got, want) {
+		t.Errorf("-check = %v\n%s, want %s", err, got, want)
+	}
+}
+
+// open stores a payment that was started, and when it is asked about.
+func (c *cloud) open(id string, nextCheckAt any) {
+	c.t.Helper()
+	c.must("POST", aPayment+"/documents", map[string]any{"documentId": id, "permissions": []string{}, "data": map[string]any{
+		"checkoutRequestId": "ws_CO_" + id, "settledAt": "2026-11-26T09:00:00.000Z", "status": "TIMEOUT", "requestedAmount": 10, "requestKey": "k", "nextCheckAt": nextCheckAt,
+	}})
+}
+
+// TestSweepStands: payments wait to be asked about, and nobody asks.
+func TestSweepStands(t *testing.T) {
+	t.Parallel()
+	const due = "2026-11-26T10:00:00.000Z"
+	for name, tt := range map[string]struct {
+		age         time.Duration // of a payment
+		nextCheckAt any
+		swept       time.Duration // before now; 0 is never
+		wrong       bool
+	}{
+		"it never runs":          {age: 2 * time.Hour, nextCheckAt: due, wrong: true},
+		"it ran the day before":  {age: 2 * time.Hour, nextCheckAt: due, swept: 25 * time.Hour, wrong: true},
+		"it runs":                {age: 2 * time.Hour, nextCheckAt: due, swept: 23 * time.Hour},
+		"it may be about to":     {age: 50 * time.Minute, nextCheckAt: due},
+		"nothing is asked about": {age: 2 * time.Hour, nextCheckAt: nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.startPayments()
+			var shift time.Duration
+			c.Now = func() time.Time { return time.Now().Add(shift) }
+			c.deploy()
+			if tt.swept > 0 {
+				shift = -tt.swept
+				c.Record(fakeappwrite.Execution{Function: "daraja", Method: "POST", Path: "/", Status: 200, Logs: "route=sweep due=1 asked=1 found=0 not-sent=0\n"})
+			}
+			shift = -tt.age
+			c.open("00000000000000a1", tt.nextCheckAt)
+			shift = 0
+			out, err := c.run(true)
+			got := line(out, "unresolved payments")
+			want := "WRONG   unresolved payments: 1 still asked about, 0 given up; in the last day the sweep ran 0 times and found 0: what waits for longer than an hour stays unknown\n" +
+				"        Fix: Console → Functions → daraja → Settings → Schedule: */5 * * * *, then redeploy; Settings → Execution logs must be on, and Executions shows why a run failed"
+			if (got == want) != tt.wrong || errors.Is(err, errWrong) != tt.wrong || !tt.wrong && !strings.HasPrefix(got, "ok ") {
+				t.Errorf("-check = %v\n%s", err, out)
+			}
+			// To deploy is part of the advice, and does not fail for what it is to help.
+			if out, err := c.run(false); err != nil || !strings.HasPrefix(line(out, "unresolved payments"), "ok ") {
+				t.Errorf("deploy = %v\n%s", err, out)
+			}
+		})
+	}
+}
+
 // TestSchedule: a function that starts payments needs one, and one of the operator's own
 // stays.
 func TestSchedule(t *testing.T) {

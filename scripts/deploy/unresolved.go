@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,43 +13,75 @@ import (
 )
 
 // checkUnresolved says how many of what was started nobody knows the outcome of, and what
-// the sweep has found in the last day. Neither is anything to fix here.
+// the sweep has found in the last day. Wrong is only that something waits for the sweep
+// and it does not run.
 func checkUnresolved(k kind) func(context.Context, *project) (string, error) {
 	return func(ctx context.Context, p *project) (string, error) { return p.unresolved(ctx, k) }
 }
 
+// mostCounted is where Appwrite stops counting.
+const mostCounted = 5000
+
 func (p *project) unresolved(ctx context.Context, k kind) (string, error) {
-	// Only a started payment has a requested amount.
-	open := []appwrite.Query{appwrite.Equal("status", "PENDING", "TIMEOUT"), appwrite.MoreThan("requestedAmount", 0)}
-	all, err := p.count(ctx, k, open...)
+	asked, err := p.countAsked(ctx, k)
 	if err != nil {
 		return "", err
 	}
-	givenUp, err := p.count(ctx, k, append(open, appwrite.IsNull("nextCheckAt"))...)
+	givenUp, err := p.countOpen(ctx, k, appwrite.IsNull("nextCheckAt"))
 	if err != nil {
 		return "", err
 	}
-	runs, found, err := p.swept(ctx, time.Now().Add(-24*time.Hour))
+	now := time.Now()
+	runs, found, err := p.swept(ctx, now.Add(-24*time.Hour))
 	if err != nil {
 		return "", err
 	}
-	said := fmt.Sprintf("%d still asked about, %d given up; in the last day the sweep ran %d times and found %d", all-givenUp, givenUp, runs, found)
+	said := fmt.Sprintf("%s still asked about, %s given up; in the last day the sweep ran %d times and found %d", counted(asked), counted(givenUp), runs, found)
+	if runs == 0 {
+		// It runs every five minutes, and asks about what is older than 90 s.
+		old, err := p.countAsked(ctx, k, appwrite.Before("$createdAt", now.Add(-time.Hour)))
+		switch {
+		case err != nil:
+			return "", err
+		case old > 0 && p.dryRun:
+			return "", wrong(said+": what waits for longer than an hour stays unknown",
+				p.inConsole("Settings → Schedule: "+p.wanted.Schedule+", then redeploy; Settings → Execution logs must be on, and Executions shows why a run failed"))
+		case old > 0: // what this run has put right shows later
+			said += ". What waits for longer than an hour stays unknown, unless -check says in ten minutes that the sweep runs"
+		}
+	}
 	if givenUp > 0 {
 		said += ". What became of those given up: docs/durability.md, \"When nobody can tell\""
 	}
 	return said, nil
 }
 
-// count returns how many documents the queries select, as Appwrite counts them: up to
-// 5,000.
-func (p *project) count(ctx context.Context, k kind, queries ...appwrite.Query) (int, error) {
+// countAsked counts what was started and is still asked about: of these a next check is
+// noted down, whenever it is.
+func (p *project) countAsked(ctx context.Context, k kind, queries ...appwrite.Query) (int, error) {
+	return p.countOpen(ctx, k, append(queries, appwrite.After("nextCheckAt", time.Unix(0, 0)))...)
+}
+
+// countOpen counts what was started and has no known outcome, and is selected by the
+// queries as well. It counts as Appwrite does, up to mostCounted.
+func (p *project) countOpen(ctx context.Context, k kind, queries ...appwrite.Query) (int, error) {
+	// Only what was started here has a requested amount.
+	queries = append(queries, appwrite.Equal("status", "PENDING", "TIMEOUT"), appwrite.MoreThan("requestedAmount", 0), appwrite.Limit(1))
 	params := url.Values{}
-	for _, q := range append(queries, appwrite.Limit(1)) {
+	for _, q := range queries {
 		params.Add("queries[]", q.String())
 	}
 	var page struct{ Total int }
 	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/documents?"+params.Encode(), nil, &page)
 	return page.Total, err
+}
+
+// counted says a number that Appwrite counted.
+func counted(n int) string {
+	if n >= mostCounted {
+		return "5,000 or more"
+	}
+	return strconv.Itoa(n)
 }
 
 // swept counts the runs of the sweep since then that have left a line in the log, and
