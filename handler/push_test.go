@@ -419,7 +419,9 @@ func TestRefusalNotWritten(t *testing.T) {
 	s := newPayer(t)
 	replayed := func(ask func() reply, state func() string, want string) {
 		t.Helper()
-		sent := func() int { return len(s.safaricom.Calls(fakesafaricom.Push)) + len(s.safaricom.Calls(fakesafaricom.B2C)) }
+		sent := func() int {
+			return len(s.safaricom.Calls(fakesafaricom.Push)) + len(s.safaricom.Calls(fakesafaricom.B2C))
+		}
 		before := sent()
 		s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPatch || sent() == before {
