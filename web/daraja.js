@@ -380,7 +380,7 @@ export class Payment {
 
   /** @param {PaymentRequest} request */
   async ask(request) {
-    const body = { id: this.id, ...request };
+    const body = { id: this.id, ...request }, began = Date.now();
     this.#become('Initiating');
     this.#watch();
     this.#asking = true;
@@ -391,6 +391,8 @@ export class Payment {
       if (answer || asked === ASKS.length) break;
       this.#pending();
       await this.#pause(ASKS[asked]);
+      // A page that slept meanwhile must not make the phone ring when nobody expects it.
+      if (Date.now() - began >= GIVE_UP * 1000) break;
     }
     this.#asking = false;
     this.#pending();

@@ -59,7 +59,7 @@ beforeEach(() => {
   mock.restoreAll();
   mock.timers.reset();
   mock.method(crypto, 'getRandomValues', (bytes) => { bytes[bytes.length - 1] = 0xa1; return bytes; }); // ID
-  mock.timers.enable({ apis: ['setTimeout'] });
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
 });
 
 /** Lets everything happen that waits for nothing but its turn. */
@@ -244,6 +244,16 @@ for (const [name, nothing] of [
     assert.equal(names(), 'Idle Initiating Pending Timeout');
   });
 }
+
+test('a page that slept asks for nothing new', async () => {
+  const server = new Server(LOST, accepted());
+  const { names } = await started(server);
+  mock.timers.tick(3600 * 1000); // every timer is due at once
+  await settle();
+  assert.equal(server.pushes().length, 1, 'no prompt comes an hour later');
+  await pass(10);
+  assert.equal(names(), 'Idle Initiating Pending Timeout');
+});
 
 test('after an ask without an answer, a refusal proves nothing', async () => {
   for (const type of ['unavailable', 'conflict', 'unauthenticated']) {
