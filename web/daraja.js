@@ -314,13 +314,15 @@ export class Daraja {
 
 /**
  * One payment: its states, one after another, for `for await` and for callbacks. A loop
- * begins with the present state and ends after the last one; leaving it early stops
- * nothing but the loop.
+ * begins with the present state and ends after the last one, or when the payment is closed;
+ * leaving it early stops nothing but the loop.
  */
 export class Payment {
-  #daraja; #state; #asking = false;
+  #daraja; #state; #asking = false; #closed = false;
   /** @type {Set<(state: State) => void>} */
   #followers = new Set();
+  /** @type {Set<() => void>} what wakes the loops that wait for a state */
+  #sleepers = new Set();
   /** @type {(() => void)[]} */
   #stops = [];
 
@@ -348,7 +350,7 @@ export class Payment {
    * @returns {() => void} ends it
    */
   onState(follow) {
-    if (!this.#state.last) this.#followers.add(follow);
+    if (!this.#over) this.#followers.add(follow);
     tell(follow, this.#state);
     return () => this.#followers.delete(follow);
   }
@@ -357,7 +359,9 @@ export class Payment {
     /** @type {State[]} */
     const states = [];
     let wake = () => {};
+    const awake = () => wake();
     const stop = this.onState((state) => { states.push(state); wake(); });
+    this.#sleepers.add(awake);
     try {
       for (;;) {
         for (const state of states.splice(0)) {
@@ -365,28 +369,40 @@ export class Payment {
           if (state.last) return;
         }
         if (states.length > 0) continue; // that came while the loop was busy
+        if (this.#closed) return;
         await new Promise((resolve) => { wake = () => resolve(undefined); });
       }
     } finally {
       stop();
+      this.#sleepers.delete(awake);
     }
   }
 
-  /** Ends the stream without a last state. What was asked for is not taken back. */
+  /**
+   * Ends the stream where it stands: no callback follows, each loop ends after the states
+   * that it has not had yet, and nothing more is asked, read or checked. What was asked for
+   * is not taken back, and may still be paid: resume its id to learn of it.
+   */
   close() {
+    this.#closed = true;
     this.#followers.clear();
     this.#rest();
+    for (const wake of this.#sleepers) wake();
   }
+
+  /** Nothing changes the state any more. */
+  get #over() { return this.#closed || this.#state.last; }
 
   /** @param {PaymentRequest} request */
   async ask(request) {
+    if (this.#closed) return;
     const body = { id: this.id, ...request }, began = Date.now();
     this.#become('Initiating');
     this.#watch();
     this.#asking = true;
-    for (let asked = 0; !this.#state.last; asked++) {
+    for (let asked = 0; !this.#over; asked++) {
       const answer = await this.#daraja.call('/stk/push', body);
-      if (this.#state.last) return;
+      if (this.#over) return;
       if (answer?.error && this.#refused(answer.error, asked)) return;
       if (answer || asked === ASKS.length) break;
       this.#pending();
@@ -431,6 +447,7 @@ export class Payment {
 
   /** Sees to it that every change of the document is noticed, and that this ends. */
   #watch() {
+    if (this.#closed) return;
     const look = () => this.#look();
     this.#stops.push(this.#daraja.listen((document) => document.$id === this.id && this.#see(document)), onForeground(look));
     for (const seconds of READS) this.#after(seconds, look);
@@ -449,6 +466,7 @@ export class Payment {
   }
 
   async #look() {
+    if (this.#over) return;
     const document = await this.#daraja.read(this.id);
     if (document?.$id === this.id) this.#see(document);
   }
@@ -463,7 +481,7 @@ export class Payment {
   }
 
   #pending() {
-    if (!this.#state.last && this.#state.name !== 'Pending') this.#become('Pending', { document: this.#state.document });
+    if (this.#state.name !== 'Pending') this.#become('Pending', { document: this.#state.document });
   }
 
   /**
@@ -471,7 +489,7 @@ export class Payment {
    * @param {{document?: ?PaymentDocument, error?: ?DarajaError}} [more]
    */
   #become(name, more) {
-    if (this.#state.last) return;
+    if (this.#over) return;
     if (name === 'Pending' && this.#state.name === 'Pending' && this.#state.document?.$updatedAt === more?.document?.$updatedAt) return;
     this.#state = new State(name, this.id, more);
     this.#tell();

@@ -21,13 +21,13 @@ const refusal = (type, more = {}) => answer({ error: { type, message: type, clai
 
 /** An Appwrite that answers calls of the function in this order, and the last for ever. */
 class Server {
-  calls = []; document = null; reads = 0; closed = 0;
+  calls = []; document = null; reads = 0; opened = 0; closed = 0;
 
   constructor(...answers) { this.answers = answers; }
 
   daraja() {
     return new Daraja({
-      client: { subscribe: (channel, hear) => { this.channel = channel; this.hear = hear; return () => { this.closed++; }; } },
+      client: { subscribe: (channel, hear) => { this.channel = channel; this.hear = hear; this.opened++; return () => { this.closed++; }; } },
       databases: {
         getDocument: async (_d, _c, id) => {
           this.reads++;
@@ -133,6 +133,67 @@ test('each payment has an id of its own, which can be kept before anything is se
   assert.deepEqual(server.calls.map((c) => c.body.id), ids);
   for (const id of ids) assert.match(id, /^[0-9a-f]{20}$/);
   assert.notEqual(ids[0], ids[1]);
+});
+
+test('close ends every loop, after the states that came before', async () => {
+  const server = new Server(accepted()), seen = [];
+  const payment = server.daraja().pay(REQUEST);
+  const loops = [0, 1].map(async () => { for await (const s of payment) seen.push(s.name); });
+  await settle();
+  payment.close();
+  await Promise.all(loops);
+  assert.deepEqual(seen.sort(), ['Idle', 'Idle', 'Initiating', 'Initiating', 'Pending', 'Pending']);
+  for await (const s of payment) seen.push(s.name);
+  assert.equal(seen.at(-1), 'Pending', 'a later loop has the state that was left');
+  let heard = 0;
+  payment.onState(() => { heard++; });
+  server.hear({ payload: paid() });
+  await pass(200);
+  assert.deepEqual([heard, payment.state.name, server.closed], [1, 'Pending', 1]);
+});
+
+for (const [name, answered] of [['no reply', LOST], ['busy with another payment', refusal('busy', { claimed: true, id: OTHER })], ['an acceptance', accepted()]]) {
+  test(`closed while it asks, then ${name}: nothing more is asked or read`, async () => {
+    let reply;
+    const server = new Server(() => new Promise((resolve, reject) => { reply = answered === LOST ? reject : resolve; }), LOST);
+    const { payment, names } = await started(server);
+    payment.close();
+    reply(answered);
+    await pass(200);
+    assert.deepEqual([server.calls.length, server.reads, server.closed, payment.busy, names()], [1, 0, 1, null, 'Idle Initiating']);
+  });
+}
+
+test('closed between two asks, or before the first, it asks no more', async () => {
+  const server = new Server(LOST);
+  const { payment } = await started(server);
+  payment.close();
+  const unsent = server.daraja().pay(REQUEST);
+  unsent.close();
+  await pass(200);
+  assert.equal(server.calls.length, 1);
+});
+
+test('closed by a callback, at whatever state, it leaves nothing running', async () => {
+  for (const [at, calls] of [['Initiating', 0], ['Pending', 1]]) {
+    const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+    const payment = server.daraja().pay(REQUEST);
+    payment.onState(({ name }) => { if (name === at) payment.close(); });
+    await pass(200);
+    assert.deepEqual([server.calls.length, server.reads, server.opened - server.closed], [calls, 0, 0], at);
+  }
+});
+
+test('closed while it checks, it reads nothing more', async () => {
+  let reply;
+  const server = new Server(accepted(), () => new Promise((resolve) => { reply = resolve; }));
+  const { payment } = await started(server);
+  await pass(60);
+  payment.close();
+  const { reads } = server;
+  reply(answer({ status: 'PENDING' }));
+  await pass(200);
+  assert.deepEqual([server.reads, server.checks().length, payment.state.name], [reads, 1, 'Pending']);
 });
 
 for (const [name, document, want] of [
