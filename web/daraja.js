@@ -111,9 +111,10 @@ export class State {
   /**
    * @param {Name} name
    * @param {string} id
-   * @param {{document?: ?PaymentDocument, error?: ?DarajaError}} [more]
+   * @param {{document?: ?PaymentDocument, error?: ?DarajaError, instead?: boolean}} [more]
+   *   instead: this payment stood in the way of the one that was asked for
    */
-  constructor(name, id, { document = null, error = null } = {}) {
+  constructor(name, id, { document = null, error = null, instead = false } = {}) {
     this.name = name;
     /** The payment's id, which is that of its document. */
     this.id = id;
@@ -123,8 +124,12 @@ export class State {
     this.error = error;
     /** The stream ends here. */
     this.last = LAST.has(name);
-    /** The outcome is not known. Only the person may decide to pay again. */
-    this.mayPayAgain = name === 'Timeout';
+    /**
+     * What was asked for was not sent, since this other payment stood in the way, and its
+     * outcome is not known. Only a new request with again can be sent: if the person wants
+     * that, told that the earlier one may still be charged.
+     */
+    this.mayPayAgain = instead && name === 'Timeout';
     const said = explain(statusOf(name), document);
     /** The same may be asked for again, under a new id, and nobody pays twice. */
     this.askAgain = name === 'Error' || said.askAgain;
@@ -491,7 +496,7 @@ export class Payment {
   #become(name, more) {
     if (this.#over) return;
     if (name === 'Pending' && this.#state.name === 'Pending' && this.#state.document?.$updatedAt === more?.document?.$updatedAt) return;
-    this.#state = new State(name, this.id, more);
+    this.#state = new State(name, this.id, { ...more, instead: this.busy !== null });
     this.#tell();
   }
 

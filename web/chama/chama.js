@@ -332,7 +332,7 @@ async function askAgain(line) {
     ask(line, false);
     return;
   }
-  if (await sureOf(line)) ask(line, state.mayPayAgain);
+  if (await sureOf(line)) ask(line, state.name === 'Timeout');
 }
 
 function sureOf(line) {

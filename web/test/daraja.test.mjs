@@ -234,7 +234,7 @@ test('Safaricom is asked from 60 s on, and 120 s end it', async () => {
   await pass(1);
   assert.equal(names().split(' ').at(-1), 'Timeout');
   const { mayPayAgain, askAgain } = states.at(-1);
-  assert.deepEqual({ mayPayAgain, askAgain }, { mayPayAgain: true, askAgain: false });
+  assert.deepEqual({ mayPayAgain, askAgain }, { mayPayAgain: false, askAgain: false }, 'no other payment stood in the way');
   for (const language of ['en', 'sw']) assert.doesNotMatch(states.at(-1).text(language), /fail|not completed|hayakukamilika/i);
   assert.equal(server.pushes().length, 1);
 });
@@ -362,10 +362,25 @@ test('busy with an id goes on with that payment', async () => {
   assert.deepEqual([payment.id, payment.state.name, payment.busy.retryAfter], [OTHER, 'Pending', 80]);
   server.publish({ ...stored('FAILED', { checkoutRequestId: '' }), $id: ID });
   assert.equal(payment.state.name, 'Pending', 'its own claim says nothing any more');
+  assert.equal(payment.state.mayPayAgain, false, 'its outcome is still to come');
   server.publish({ ...stored('TIMEOUT', { resultCode: 1037 }), $id: OTHER });
   const { name, mayPayAgain } = states.at(-1);
   assert.deepEqual([name, mayPayAgain], ['Timeout', true]);
   assert.equal(server.pushes().length, 1, 'a client never pays again by itself');
+});
+
+test('busy with a payment of which nothing is learned', async () => {
+  const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+  const { payment } = await started(server);
+  await pass(130);
+  assert.deepEqual([payment.state.name, payment.state.mayPayAgain], ['Timeout', true]);
+});
+
+test('busy with a payment that is paid', async () => {
+  const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+  const { payment } = await started(server);
+  server.publish({ ...paid(), $id: OTHER });
+  assert.deepEqual([payment.state.name, payment.state.mayPayAgain], ['Success', false]);
 });
 
 test('what is read late of the first payment says nothing of the other', async () => {
