@@ -240,8 +240,8 @@ export class Daraja {
   /**
    * Watches all payments with one of these references: what is stored now, and each change.
    * @param {string[]} references at most 100
-   * @param {(seen: {documents: PaymentDocument[], live: boolean}) => void} tell live is
-   *   false while they cannot be read
+   * @param {(seen: {documents: PaymentDocument[], live: boolean}) => void} tell is called
+   *   first when they were read, or could not be; live is false while they cannot
    * @returns {Watch}
    */
   watch(references, tell) {
@@ -528,7 +528,9 @@ export class Payment {
 
 /** What [Daraja.watch] returns. */
 class Watch {
-  #daraja; #references; #tell; #live = true; #closed = false;
+  #daraja; #references; #tell; #closed = false;
+  /** @type {?boolean} whether all could be read the last time; null before the first */
+  #live = null;
   /** @type {Map<string, PaymentDocument>} */
   #documents = new Map();
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -563,22 +565,26 @@ class Watch {
     if (this.#references.includes(document.reference ?? '') && this.#put([document])) this.#say();
   }
 
-  /** Reads all again. It happens by itself, too. */
+  /**
+   * Reads all again, which happens by itself, too. What is new is told before it returns.
+   * @returns {Promise<boolean>} whether all could be read
+   */
   async refresh() {
     clearTimeout(this.#timer);
-    const before = this.#live;
-    let changed = false;
+    let changed = false, read = true;
     try {
       const documents = await this.#daraja.list([{ method: 'equal', attribute: 'reference', values: this.#references }]);
       changed = this.#put(documents);
-      this.#live = true;
     } catch {
-      this.#live = false;
+      read = false;
     }
-    if (this.#closed) return;
+    if (this.#closed) return false;
+    const before = this.#live;
+    this.#live = read;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.refresh(), (this.#live ? WATCH_EVERY : WATCH_AGAIN) * 1000);
-    if (changed || before !== this.#live) this.#say();
+    this.#timer = setTimeout(() => this.refresh(), (read ? WATCH_EVERY : WATCH_AGAIN) * 1000);
+    if (changed || before !== read) this.#say();
+    return read;
   }
 
   close() {
@@ -604,7 +610,8 @@ class Watch {
   }
 
   #say() {
-    if (!this.#closed) tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
+    if (this.#closed || this.#live === null) return;
+    tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
   }
 }
 

@@ -35,7 +35,7 @@ class Server {
           if (this.document?.$id !== id) throw Object.assign(new Error('not found'), { code: 404 });
           return this.document;
         },
-        listDocuments: async (_d, _c, queries) => ({ documents: this.list?.(queries) ?? [] }),
+        listDocuments: async (_d, _c, queries) => ({ documents: (await this.list?.(queries)) ?? [] }),
       },
       functions: {
         createExecution: async (_f, body, async, path, method) => {
@@ -440,6 +440,56 @@ test('a watch never goes back', async () => {
   watch.see({ ...paid(), $id: '000000000000000000d4', reference: 'ORDER-8' });
   assert.deepEqual(said.at(-1), ['SUCCESS,SUCCESS', false]);
   watch.close();
+});
+
+test('a watch tells nothing before it has read, and then whatever there is', async () => {
+  const server = new Server(), said = [];
+  server.list = () => [];
+  const daraja = server.daraja();
+  const tell = ({ documents, live }) => said.push([documents.map((d) => d.status).join(), live]);
+  const empty = daraja.watch(['ORDER-7'], tell);
+  server.hear({ payload: stored('PENDING') });
+  empty.see(stored('PENDING'));
+  assert.deepEqual(said, [], 'that is not all there may be');
+  await settle();
+  assert.deepEqual(said.splice(0), [['PENDING', true]]);
+  empty.close();
+  const watch = daraja.watch(['ORDER-8'], tell);
+  await settle();
+  assert.deepEqual(said.splice(0), [['', true]], 'that there is none is news');
+  watch.close();
+  server.list = () => { throw LOST; };
+  const failing = daraja.watch(['ORDER-8'], tell);
+  await settle();
+  assert.deepEqual(said, [['', false]]);
+  failing.close();
+});
+
+test('two reads at once, of which one fails', async () => {
+  const server = new Server(), said = [];
+  const watch = server.daraja().watch(['ORDER-7'], ({ live }) => said.push(live));
+  await settle();
+  let reply;
+  server.list = () => new Promise((resolve) => { reply = resolve; });
+  const slow = watch.refresh();
+  server.list = () => { throw LOST; };
+  await watch.refresh();
+  reply([]);
+  await slow;
+  assert.deepEqual(said, [true, false, true]);
+  watch.close();
+});
+
+test('a refresh says whether all could be read', async () => {
+  const server = new Server();
+  const watch = server.daraja().watch(['ORDER-7'], () => {});
+  assert.equal(await watch.refresh(), true);
+  server.list = () => { throw LOST; };
+  assert.equal(await watch.refresh(), false);
+  server.list = () => [];
+  const late = watch.refresh();
+  watch.close();
+  assert.equal(await late, false, 'who has closed it learns nothing');
 });
 
 test('the status decides what is said, and the code says more', () => {
