@@ -2,7 +2,7 @@
 // became of it. What was paid is read from the documents alone.
 
 import { Daraja, State } from '../daraja.js';
-import { MOST, csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from './bill.js';
+import { MOST, PEOPLE, csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from './bill.js';
 import config from './config.js';
 import { phrase } from './words.js';
 
@@ -172,6 +172,8 @@ function number() {
     person.querySelector('.remove').setAttribute('aria-label', say('remove', { name }));
     person.querySelector('.remove').disabled = people.length < 2;
   });
+  $('add').disabled = people.length >= PEOPLE;
+  $('add').textContent = people.length < PEOPLE ? say('add') : say('addNone', { n: PEOPLE });
 }
 
 const wholeShillings = (text) => (/^\d{1,9}$/.test(text.replace(/[\s,]/g, '')) ? Number(text.replace(/[\s,]/g, '')) : 0);
@@ -222,7 +224,7 @@ $('bill-form').addEventListener('submit', (event) => {
     phones.add(phone);
     return { name: field.value.trim(), phone, share: shares[i] };
   });
-  if (!sound) return;
+  if (!sound || members.length > PEOPLE) return;
   const made = { code: newCode(), name, total, members };
   kept.set('bill', made);
   kept.set('asked', {});
