@@ -21,6 +21,7 @@ export const PEOPLE = 99;
  * @property {string} name
  * @property {number} total
  * @property {Member[]} members
+ * @property {string} maker the id of the user who made it, and who alone may read its payments
  *
  * @typedef {object} Attempt One payment that a member was asked for.
  * @property {string} id
@@ -110,8 +111,8 @@ export function take(attempts, document) {
  * A link to a bill, without the phones: what follows # is not sent to any server.
  * @param {Bill} bill
  */
-export function toHash({ code, name, total, members }) {
-  const text = JSON.stringify([code, name, total, members.map((m) => [m.name, m.share])]);
+export function toHash({ code, name, total, members, maker }) {
+  const text = JSON.stringify([code, name, total, members.map((m) => [m.name, m.share]), maker]);
   return '#' + btoa(String.fromCharCode(...new TextEncoder().encode(text))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
@@ -123,12 +124,12 @@ export function toHash({ code, name, total, members }) {
 export function fromHash(hash) {
   try {
     const bytes = Uint8Array.from(atob(hash.slice(1).replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
-    const [code, name, total, members] = JSON.parse(new TextDecoder().decode(bytes));
+    const [code, name, total, members, maker] = JSON.parse(new TextDecoder().decode(bytes));
     /** @type {Bill} */
-    const bill = { code, name, total, members: members.map((/** @type {[string, number]} */ [name, share]) => ({ name, share })) };
+    const bill = { code, name, total, members: members.map((/** @type {[string, number]} */ [name, share]) => ({ name, share })), maker };
     const named = (/** @type {{name: any}} */ { name }) => typeof name === 'string' && name !== '' && name === name.trim();
     const whole = (/** @type {number} */ n) => Number.isSafeInteger(n) && n > 0;
-    const sound = /^[0-9A-F]{8}$/.test(code) && named(bill) && members.length <= PEOPLE &&
+    const sound = /^[0-9A-F]{8}$/.test(code) && named(bill) && typeof maker === 'string' && maker !== '' && members.length <= PEOPLE &&
       bill.members.every((m) => named(m) && whole(m.share)) && whole(total) && total === bill.members.reduce((sum, m) => sum + m.share, 0);
     return sound ? bill : null;
   } catch {

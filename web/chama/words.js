@@ -42,6 +42,7 @@ export const words = {
     samePhone: 'This phone is on the list already.',
 
     ofTotal: 'collected of {total}',
+    unknown: '…',
     toGo: '{amount} to go',
     tooMuch: '{amount} too much',
     full: 'Done. The pot is full.',
@@ -51,6 +52,7 @@ export const words = {
     copied: 'Link copied',
     csv: 'CSV of who paid',
     newBill: 'New bill',
+    notYours: 'Only the account that made this bill can see who paid.',
     watching: 'You are watching. Phones are asked from where the bill was made.',
     whoPays: 'Who pays',
 
@@ -71,6 +73,9 @@ export const words = {
     again: 'Ask again',
     againIn: 'Ask again in {time}',
     check: 'Check now',
+    checking: 'Checking…',
+    notRead: 'What was paid cannot be read just now, so nobody was asked. Please try again.',
+    notChecked: 'There was no answer. Please try again.',
     busy: 'Too many requests for now. No money has moved.',
     invalid_argument: 'The request was refused: {message}. No money has moved.',
     unauthenticated: 'Please sign in again. No money has moved.',
@@ -126,6 +131,7 @@ export const words = {
     samePhone: 'Simu hii tayari iko kwenye orodha.',
 
     ofTotal: 'zimekusanywa kati ya {total}',
+    unknown: '…',
     toGo: 'Bado {amount}',
     tooMuch: '{amount} zimezidi',
     full: 'Tayari. Kibubu kimejaa.',
@@ -135,6 +141,7 @@ export const words = {
     copied: 'Kiungo kimenakiliwa',
     csv: 'CSV ya waliolipa',
     newBill: 'Bili mpya',
+    notYours: 'Ni akaunti iliyotengeneza bili hii tu inayoweza kuona nani wamelipa.',
     watching: 'Unatazama tu. Maombi yanatumwa kutoka pale bili ilipotengenezwa.',
     whoPays: 'Wanaolipa',
 
@@ -155,6 +162,9 @@ export const words = {
     again: 'Omba tena',
     againIn: 'Omba tena baada ya {time}',
     check: 'Kagua sasa',
+    checking: 'Inakagua…',
+    notRead: 'Malipo hayawezi kusomwa kwa sasa, kwa hivyo hakuna aliyeombwa. Tafadhali jaribu tena.',
+    notChecked: 'Hakuna jibu lililopatikana. Tafadhali jaribu tena.',
     busy: 'Maombi ni mengi kwa sasa. Hakuna pesa zilizokatwa.',
     invalid_argument: 'Ombi limekataliwa: {message}. Hakuna pesa zilizokatwa.',
     unauthenticated: 'Tafadhali ingia tena. Hakuna pesa zilizokatwa.',
