@@ -101,7 +101,6 @@ func (c *Client) get(ctx context.Context, kind parse.Kind, id string) (document,
 }
 
 // list reads the documents that have no verdict, of which Appwrite shows the user's own.
-// A collection that is not there has none.
 func (c *Client) list(ctx context.Context, kind parse.Kind) ([]document, error) {
 	ctx, cancel := c.clock.timeout(ctx, readTakes)
 	defer cancel()
@@ -114,10 +113,6 @@ func (c *Client) list(ctx context.Context, kind parse.Kind) ([]document, error) 
 		query.Set(fmt.Sprintf("queries[%d]", i), q)
 	}
 	reply, _, err := c.call(ctx, http.MethodGet, c.documents(kind)+"?"+query.Encode(), nil)
-	var failed *AppwriteError
-	if kind == parse.Disbursement && errors.As(err, &failed) && failed.Type == "collection_not_found" {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +137,17 @@ func SignIn(ctx context.Context, c Config, email, password string) (session stri
 	if err != nil {
 		return "", err
 	}
-	_, header, err := made.call(ctx, http.MethodPost, "/account/sessions/email", map[string]string{"email": email, "password": password})
+	return made.signIn(ctx, email, password)
+}
+
+func (c *Client) signIn(ctx context.Context, email, password string) (session string, err error) {
+	ctx, cancel := c.clock.timeout(ctx, readTakes)
+	defer cancel()
+	_, header, err := c.call(ctx, http.MethodPost, "/account/sessions/email", map[string]string{"email": email, "password": password})
 	if err != nil {
 		return "", err
 	}
-	name := "a_session_" + c.Project
+	name := "a_session_" + c.config.Project
 	var fallback map[string]string
 	if decode([]byte(header.Get("X-Fallback-Cookies")), &fallback) && fallback[name] != "" {
 		return fallback[name], nil
@@ -170,6 +171,8 @@ func (c *Client) SignedIn(ctx context.Context) error {
 
 // SignOut ends the client's session.
 func (c *Client) SignOut(ctx context.Context) error {
+	ctx, cancel := c.clock.timeout(ctx, readTakes)
+	defer cancel()
 	_, _, err := c.call(ctx, http.MethodDelete, "/account/sessions/current", nil)
 	return err
 }

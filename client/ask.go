@@ -3,8 +3,10 @@ package client
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"openruntimes/handler/parse"
@@ -40,7 +42,14 @@ type Refusal struct {
 	RetryAfter   time.Duration
 }
 
-func (r *Refusal) Error() string { return string(r.Type) + ": " + r.Message }
+// Error has the type, Safaricom's or the function's words, and what is wrong with each field.
+func (r *Refusal) Error() string {
+	text := string(r.Type) + ": " + r.Message
+	for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
+		text += "; " + name + " " + r.Fields[name]
+	}
+	return text
+}
 
 // reply is what the function says of a payment, or a refusal.
 type reply struct {

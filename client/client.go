@@ -164,20 +164,18 @@ func (c *Client) Resume(ctx context.Context, kind parse.Kind, id string) iter.Se
 	}
 }
 
-// Pending lists the payments and payouts of this user that have no outcome yet, for
-// [Client.Resume], the newest first and at most 100 of each kind.
-func (c *Client) Pending(ctx context.Context) ([]State, error) {
+// Pending lists the payments, or payouts, of this user that have no outcome yet, for
+// [Client.Resume], the newest first and at most 100.
+func (c *Client) Pending(ctx context.Context, kind parse.Kind) ([]State, error) {
+	documents, err := c.list(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
 	var open []State
-	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
-		documents, err := c.list(ctx, kind)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range documents {
-			s := State{Kind: kind, ID: d.id}
-			s.apply(d)
-			open = append(open, s)
-		}
+	for _, d := range documents {
+		s := State{Kind: kind, ID: d.id}
+		s.apply(d)
+		open = append(open, s)
 	}
 	return open, nil
 }

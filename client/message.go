@@ -34,7 +34,7 @@ func (s State) words() (english, swahili string) {
 		return s.refused()
 	}
 	if s.Kind == parse.Payment && s.Name == Success && s.Receipt == "" {
-		return "Payment completed. The receipt follows.", "Malipo yamekamilika. Risiti itafuata."
+		return parse.ReceiptFollows, parse.ReceiptFollowsSW
 	}
 	c := s.code()
 	return c.English, c.Swahili

@@ -139,7 +139,7 @@ func TestPayOutResumed(t *testing.T) {
 	r.stop()
 	<-r.ended
 	c := s.client("zawadi")
-	open, err := c.Pending(context.Background())
+	open, err := c.Pending(context.Background(), parse.Disbursement)
 	if err != nil || len(open) != 1 || open[0].Kind != parse.Disbursement || open[0].ID != id {
 		t.Fatalf("pending are %+v, %v, want the payout %s", open, err, id)
 	}

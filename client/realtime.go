@@ -233,20 +233,7 @@ func (r *realtime) connect(ctx context.Context) (lasted time.Duration, refused e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	messages := make(chan []byte)
-	go func() {
-		defer close(messages)
-		for {
-			_, text, err := conn.Read(ctx)
-			if err != nil {
-				return
-			}
-			select {
-			case messages <- text:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	go readMessages(ctx, conn, messages)
 	clock := &r.c.clock
 	var connected time.Time
 	heard, pinged := clock.now(), false
@@ -277,6 +264,22 @@ func (r *realtime) connect(ctx context.Context) (lasted time.Duration, refused e
 			return 0, nil
 		}
 		stop()
+	}
+}
+
+// readMessages passes on what comes until the connection or ctx ends, and closes messages then.
+func readMessages(ctx context.Context, conn *websocket.Conn, messages chan<- []byte) {
+	defer close(messages)
+	for {
+		_, text, err := conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case messages <- text:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

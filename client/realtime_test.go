@@ -343,6 +343,31 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// TestHungServer: a call outside of all streams ends by itself, too.
+func TestHungServer(t *testing.T) {
+	s := newShop(t)
+	c := s.client("amina")
+	for name, call := range map[string]func(context.Context) error{
+		"sign in": func(ctx context.Context) error {
+			_, err := c.signIn(ctx, "amina@example.com", testbed.PasswordOf("amina"))
+			return err
+		},
+		"account":  c.SignedIn,
+		"sign out": c.SignOut,
+		"list": func(ctx context.Context) error {
+			_, err := c.Pending(ctx, parse.Payment)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.Appwrite.Inject(fakeappwrite.Fault{Operation: name, Times: 1, Reply: testbed.Hang})
+			if err := call(context.Background()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want that the time is up", err)
+			}
+		})
+	}
+}
+
 func TestNew(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

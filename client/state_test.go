@@ -21,6 +21,7 @@ func TestMessage(t *testing.T) {
 		{"pending", State{Name: Pending, Kind: parse.Payment, Code: parse.NoCode}, "Please look at your phone and enter your M-PESA PIN.", "Tafadhali angalia simu yako na uweke PIN yako ya M-PESA.", false},
 		{"a pending payout", State{Name: Pending, Kind: parse.Disbursement, Code: parse.NoCode}, "The payout has been asked for. We are waiting for M-PESA to confirm it.", "Ombi la kutuma pesa limepokelewa. Tunasubiri uthibitisho wa M-PESA.", false},
 		{"a receipt to come", State{Name: Success, Kind: parse.Payment}, "Payment completed. The receipt follows.", "Malipo yamekamilika. Risiti itafuata.", false},
+		{"a payout's receipt to come", State{Name: Success, Kind: parse.Disbursement}, "Payout completed.", "Pesa zimetumwa.", false},
 		{"never sent", State{Name: Failed, Kind: parse.Payment, Code: parse.NoCode, Reason: "NOT_SENT: no token"}, "Payment not completed. No money has moved, and you may try again.", "Malipo hayakukamilika. Hakuna pesa zilizokatwa; unaweza kujaribu tena.", true},
 		{"a failure without its document", State{Name: Failed, Kind: parse.Payment}, "Payment not completed. No money has moved, and you may try again.", "Malipo hayakukamilika. Hakuna pesa zilizokatwa; unaweza kujaribu tena.", true},
 		{"two minutes without an outcome", State{Name: Timeout, Kind: parse.Payment, Code: parse.NoCode}, "We do not know yet whether the payment was completed. Please check your M-PESA messages before you pay again.", "Bado hatujui kama malipo yamekamilika. Tafadhali angalia SMS za M-PESA kabla ya kulipa tena.", false},
@@ -115,6 +116,22 @@ func TestApply(t *testing.T) {
 	named := State{Name: Pending, CheckoutRequestID: "ws_CO_1"}
 	if named.apply(document{status: "PENDING"}); named.CheckoutRequestID != "ws_CO_1" {
 		t.Error("an older document took Safaricom's id away")
+	}
+}
+
+// TestRefusalError: whoever reads it learns which fields are wrong, in the same order each
+// time, since a stream compares what it tells.
+func TestRefusalError(t *testing.T) {
+	for want, refusal := range map[string]Refusal{
+		"busy: another prompt is open": {Type: Busy, Message: "another prompt is open"},
+		"invalid_argument: some fields are wrong; amount must be 1 to 250000; phone must be a number; x is not known": {Type: InvalidArgument,
+			Message: "some fields are wrong", Fields: map[string]string{"x": "is not known", "phone": "must be a number", "amount": "must be 1 to 250000"}},
+	} {
+		for range 20 { // a map has another order each time
+			if got := refusal.Error(); got != want {
+				t.Fatalf("Error() = %q, want %q", got, want)
+			}
+		}
 	}
 }
 

@@ -215,6 +215,10 @@ func (s *stream) refused(r *Refusal) {
 		return
 	}
 	s.state = State{Name: Pending, Kind: s.state.Kind, ID: r.ID, Live: s.state.Live, Instead: true}
+	s.held = "" // what a check said of the refused one
+	if s.ended {
+		s.held = Timeout
+	}
 	was := s.feed
 	s.feed = s.c.realtime.join(s.c.collection(s.state.Kind), r.ID)
 	s.c.realtime.leave(was)

@@ -305,19 +305,57 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestPendingList: the newest first, and a project without payouts has none.
+// TestHeld: the function's word on the payment that was refused comes before the refusal, and
+// its read after. The word says nothing about the payment in the way.
+func TestHeld(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ended bool // the time is up
+		want  State
+	}{
+		{"in time", false, State{Name: Pending}},
+		{"at the end", true, State{Name: Timeout, MayPayAgain: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShop(t)
+			s.pending()
+			c := s.client("amina")
+			ctx, cancel := context.WithCancel(context.Background())
+			b := c.newStream(State{Name: Pending, Kind: parse.Payment, ID: "000000000000000000b1"})
+			b.ctx, b.asking, b.unasked = ctx, true, 1
+			b.feed = c.realtime.join("payments", b.state.ID)
+			defer func() {
+				cancel()
+				b.calls.Wait()
+				c.realtime.leave(b.feed)
+			}()
+			b.hold(reply{status: parse.Failed}) // of a check; it has the document read
+			b.ended = tt.ended
+			b.asked(reply{refusal: &Refusal{Type: Busy, Claimed: true, ID: someID}}, nil)
+			for range 2 { // the read of the refused one, and that of the one in the way
+				(<-b.results)()
+			}
+			got := b.state
+			if got.ID != someID || got.Requested != 10 || got.Name != tt.want.Name || got.MayPayAgain != tt.want.MayPayAgain {
+				t.Errorf("%s of %s, may pay again %t; want %s of %s, %t", got.Name, got.ID, got.MayPayAgain, tt.want.Name, someID, tt.want.MayPayAgain)
+			}
+		})
+	}
+}
+
+// TestPendingList: the newest first, and payments alone, of a project that pays nothing out.
 func TestPendingList(t *testing.T) {
 	s := newShop(t)
 	s.start("000000000000000000b1")
 	s.Clock.MoveTo(s.Clock.Now().Add(time.Second))
 	s.start("000000000000000000a1")
 	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "disbursements") })
-	open, err := s.client("amina").Pending(context.Background())
+	open, err := s.client("amina").Pending(context.Background(), parse.Payment)
 	if err != nil || len(open) != 2 || open[0].ID != "000000000000000000a1" {
 		t.Errorf("%+v, %v; want two, and the newest first", open, err)
 	}
 	s.Appwrite.Do(func() { delete(s.Appwrite.Databases["daraja"].Collections, "payments") })
-	if _, err := s.client("amina").Pending(context.Background()); err == nil {
+	if _, err := s.client("amina").Pending(context.Background(), parse.Payment); err == nil {
 		t.Error("no error without a collection of payments")
 	}
 }
@@ -584,7 +622,7 @@ func TestKilled(t *testing.T) {
 	<-r.ended
 
 	c := s.client("amina")
-	open, err := c.Pending(context.Background())
+	open, err := c.Pending(context.Background(), parse.Payment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -601,7 +639,7 @@ func TestKilled(t *testing.T) {
 	if n := len(s.Safaricom.Prompts("")); n != 1 {
 		t.Errorf("%d prompts, want 1", n)
 	}
-	if open, err := c.Pending(context.Background()); err != nil || len(open) != 0 {
+	if open, err := c.Pending(context.Background(), parse.Payment); err != nil || len(open) != 0 {
 		t.Errorf("still pending: %v %v", open, err)
 	}
 	// And when it is over, it can still be looked at.

@@ -94,7 +94,8 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 	case errors.Is(err, parse.ErrNotFinal):
 		d.notFinal(err)
 		if d.route.wire == forStatus && d.signedFor() && !errors.Is(err, parse.ErrInitiator) && !errors.Is(err, parse.ErrNoAnswer) {
-			d.giveUp()
+			d.function.initiator.taken()
+			d.giveUp("Safaricom has not said what became of it")
 		}
 		return accepted()
 	case err != nil:
@@ -117,13 +118,13 @@ func (d *delivery) notFinal(err error) {
 	d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal) + said)
 	d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
 	if errors.Is(err, parse.ErrInitiator) {
-		d.ctx.Error(d.initiatorRefused())
+		d.initiatorRefused()
 	}
 }
 
 // giveUp ends the questions about a payout that is a day old, since Safaricom has answered
 // one and still not said what became of it.
-func (d *delivery) giveUp() {
+func (d *delivery) giveUp(why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
 	defer cancel()
 	c := &checking{request: d.request, function: d.function, api: d.api}
@@ -133,15 +134,19 @@ func (d *delivery) giveUp() {
 	case err != nil:
 		d.ctx.Error(d.failed(err)) // the next answer, or the third day, ends them
 	case stored.Unresolved() && !stored.NextCheckAt.IsZero() && d.function.clock.now().Sub(stored.Server.CreatedAt) >= givenUpFrom:
-		c.giveUp(ctx, stored)
+		c.giveUp(ctx, stored, why)
 	}
 }
 
-// initiatorRefused is the line for what Safaricom does not do because of our own
-// settings, and not because of a payee.
-func (d *delivery) initiatorRefused() string {
-	return fmt.Sprintf("failed %s reason=%q error=%q", d.name, badCredentials,
-		"Safaricom refuses DARAJA_INITIATOR, its password or its role: a wrong password is accepted first, and several in a row lock the initiator")
+// initiatorRefused notes down what Safaricom does not do because of our own settings, and
+// not because of a payee. For an hour nothing is asked or paid in the initiator's name, if
+// Safaricom itself has said so.
+func (d *delivery) initiatorRefused() {
+	if d.signedFor() {
+		d.function.initiator.refused(d.function.clock.now())
+	}
+	d.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", d.name, badCredentials,
+		"Safaricom refuses DARAJA_INITIATOR, its password or its role: a wrong password is accepted first, and several in a row lock the initiator"))
 }
 
 // read parses a body. Of one that is no JSON the callback is taken that it begins with,
@@ -174,8 +179,11 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	if d.started == "" {
 		d.name += " id=" + maskedID(&d.document)
 	}
-	if ours {
-		d.ctx.Error(d.initiatorRefused())
+	switch {
+	case ours:
+		d.initiatorRefused()
+	case d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout:
+		f.initiator.taken()
 	}
 	if d.unverified {
 		store = nil
@@ -195,7 +203,7 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 		d.ctx.Error(line)
 	}
 	if result.Outcome == settle.NotFinal {
-		d.giveUp()
+		d.giveUp(fmt.Sprintf("Safaricom says that %d shillings were paid, receipt %s, which is not what was asked for", v.Amount, v.Receipt))
 	}
 	return d.finish(result.Outcome)
 }

@@ -41,11 +41,11 @@ func notReady(kind parse.Kind) string {
 	return "this function is not set up to start payments"
 }
 
-// ready says what keeps the function from starting anything of that kind. Before 1.9.5 two who
-// change one document may both succeed, and our own bookkeeping could overwrite a
+// ready says what keeps the function from starting anything of that kind, or from asking
+// about it, with the problems that its settings have for that. Before 1.9.5 two who change one document may both succeed, and our own bookkeeping could overwrite a
 // verdict; so could a server whose version nobody knows.
-func (f *Function) ready(ctx context.Context, api appwrite.Documents, kind parse.Kind) *problem {
-	if problems := append(f.config.missing(kind), f.config.startProblems(kind)...); len(problems) > 0 {
+func (f *Function) ready(ctx context.Context, api appwrite.Documents, kind parse.Kind, problems []string) *problem {
+	if problems = append(f.config.missing(kind), problems...); len(problems) > 0 {
 		return &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
 	}
 	f.version.Lock()

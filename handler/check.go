@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
@@ -79,7 +80,7 @@ type checking struct {
 	questions int       // how many did
 	stop      bool      // no more of them: the time is up
 
-	refusedKinds []parse.Kind // of these Safaricom takes no more questions
+	stopped []parse.Kind // about these Safaricom takes no more questions
 }
 
 // look claims a document by moving its next check, asks Safaricom what became of it, and
@@ -93,13 +94,12 @@ func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) 
 	case d.Status == settle.Pending && d.Reason == settle.Interrupted && age >= interruptedAfter:
 		return c.amend(ctx, d, settle.Failure(d.Reason, parse.NoCode, now), notSent)
 	}
-	asks := canAsk(&d)
-	if asks && !c.waitForTurn() {
-		c.stop = true
+	asks := canAsk(&d) && c.mayAsk(ctx, d.Kind)
+	switch {
+	case canAsk(&d) && !asks && age < givenUpAt:
 		return d, stood
-	}
-	if asks && age < givenUpAt && !c.ready(ctx, d.Kind) {
-		c.refuses(d.Kind)
+	case asks && !c.waitForTurn():
+		c.stop = true
 		return d, stood
 	}
 	d, did := c.amend(ctx, d, settle.CheckAt(next), claimed)
@@ -114,7 +114,7 @@ func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) 
 	case did == found || did == unstored:
 		return d, did
 	case age >= givenUpAt || answered && age >= givenUpFrom:
-		return c.giveUp(ctx, d)
+		return c.giveUp(ctx, d, "Safaricom has not said what became of it")
 	case asks:
 		return d, unknown
 	}
@@ -125,14 +125,29 @@ func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) 
 // payment has none until Safaricom has named it.
 func canAsk(d *settle.Document) bool { return d.Kind == parse.Disbursement || d.ID != "" }
 
-// refuses ends the questions about that kind.
-func (c *checking) refuses(kind parse.Kind) {
-	if !c.isRefused(kind) {
-		c.refusedKinds = append(c.refusedKinds, kind)
-	}
-}
+// stopAsking ends the questions about that kind.
+func (c *checking) stopAsking(kind parse.Kind) { c.stopped = append(c.stopped, kind) }
 
-func (c *checking) isRefused(kind parse.Kind) bool { return slices.Contains(c.refusedKinds, kind) }
+// mayAsk reports whether Safaricom takes a question about that kind. Without a token
+// nothing can be asked, and nothing is claimed; and a question in the name of an initiator
+// whom Safaricom refuses would be one more of the wrong tries after which it locks them.
+func (c *checking) mayAsk(ctx context.Context, kind parse.Kind) bool {
+	switch {
+	case slices.Contains(c.stopped, kind):
+		return false
+	case kind == parse.Disbursement && c.function.initiator.isRefused(c.function.clock.now()):
+		c.logFailure("-", string(badCredentials), "Safaricom has refused DARAJA_INITIATOR within the last hour: nothing is asked in their name")
+		c.stopAsking(kind)
+		return false
+	}
+	token := c.function.client(kind).Token(ctx)
+	if token.Outcome != daraja.Accepted {
+		c.noteRefusal("-", token.Detail)
+		c.stopAsking(kind)
+		return false
+	}
+	return true
+}
 
 // amend changes a document, if it is still as it was read.
 func (c *checking) amend(ctx context.Context, d settle.Document, changes any, done progress) (settle.Document, progress) {
@@ -170,16 +185,6 @@ func (c *config) betweenQuestions() time.Duration {
 		return time.Second
 	}
 	return 12 * time.Second
-}
-
-// ready fetches a token: without one nothing can be asked, and nothing is claimed.
-func (c *checking) ready(ctx context.Context, kind parse.Kind) bool {
-	token := c.function.client(kind).Token(ctx)
-	if token.Outcome != daraja.Accepted {
-		c.refused(kind, "-", token.Detail)
-		return false
-	}
-	return true
 }
 
 // ask asks about a claimed document and settles a verdict. answered says that Safaricom
@@ -232,13 +237,21 @@ func nameOfPayout(d *settle.Document, age time.Duration) string {
 	return d.DocumentID
 }
 
+// underWay is Safaricom's error for a payment that is under way, among others, and nothing
+// for an operator to know of.
+const underWay = "500.001.1001"
+
 // unanswered notes down that Safaricom has not taken a question.
 func (c *checking) unanswered(ctx context.Context, d settle.Document, why daraja.Detail) (settle.Document, progress) {
-	c.refused(d.Kind, d.DocumentID, why)
+	if d.Kind == parse.Disbursement || !strings.HasPrefix(why.Code, underWay) {
+		c.noteRefusal(d.DocumentID, why)
+	}
+	if why.Credentials || why.Throttled {
+		c.stopAsking(d.Kind)
+	}
 	if !why.Throttled {
 		return d, unknown
 	}
-	c.refuses(d.Kind)
 	return c.amend(ctx, d, settle.CheckAt(c.function.clock.now().Add(throttledFor)), unknown)
 }
 
@@ -266,26 +279,24 @@ func (c *checking) settle(d settle.Document, v parse.Verdict) (settle.Document, 
 
 // giveUp ends the questions about a document, and says so to an operator. The line is
 // written too where it is not known whether the document was: twice is better than never.
-func (c *checking) giveUp(ctx context.Context, d settle.Document) (settle.Document, progress) {
+func (c *checking) giveUp(ctx context.Context, d settle.Document, why string) (settle.Document, progress) {
 	d, did := c.amend(ctx, d, settle.GiveUp(&d, c.function.clock.now()), gaveUp)
 	if did != stood {
-		c.logUnresolved(&d, "Safaricom has not said what became of it, and is not asked again")
+		c.logUnresolved(&d, why+", and is not asked again")
 	}
 	return d, did
 }
 
-// refused logs what an operator should know of an answer that says nothing of the
-// payment. While it is under way, such answers are nothing to know of.
-func (c *checking) refused(kind parse.Kind, id string, d daraja.Detail) {
+// noteRefusal logs an answer of Safaricom's that says nothing of what was asked about.
+func (c *checking) noteRefusal(id string, d daraja.Detail) {
+	reason := string(unavailable)
 	switch {
 	case d.Credentials:
-		c.refuses(kind)
-		c.logFailure(id, string(badCredentials), describeDetail(d))
+		reason = string(badCredentials)
 	case d.Throttled:
-		c.logFailure(id, "throttled", describeDetail(d))
-	case d.HTTPStatus == 0:
-		c.logFailure(id, string(unavailable), describeDetail(d))
+		reason = "throttled"
 	}
+	c.logFailure(id, reason, describeDetail(d))
 }
 
 func (c *checking) logFailure(id, reason, text string) {
@@ -295,11 +306,6 @@ func (c *checking) logFailure(id, reason, text string) {
 // logUnresolved writes the line for a payment that a person has to look into.
 func (c *checking) logUnresolved(d *settle.Document, why string) {
 	c.ctx.Error(unresolved(c.route.name, d, why))
-}
-
-// unresolved is the line for a started payment of which the function cannot find out more.
-func unresolved(route string, d *settle.Document, why string) string {
-	return fmt.Sprintf("UNRESOLVED route=%s id=%s status=%s asked=%d reason=%q", route, safeID(d.DocumentID), d.Status, d.RequestedAmount, why)
 }
 
 func (f *Function) checkPayment(r *request) openruntimes.Response { return f.check(r, parse.Payment) }
@@ -342,7 +348,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 // readCheck reads the id of what was started.
 func readCheck(body []byte) (string, *problem) {
 	var given struct{ ID string }
-	if json.Unmarshal(body, &given) != nil || !isRequestID(given.ID) {
+	if len(body) > maxBody || json.Unmarshal(body, &given) != nil || !isRequestID(given.ID) {
 		return "", &problem{Type: invalidArgument, Message: "some fields are wrong", Fields: map[string]string{"id": idRule}}
 	}
 	return given.ID, nil
@@ -351,7 +357,7 @@ func readCheck(body []byte) (string, *problem) {
 // checkOne looks at the document of an id, if it is the caller's.
 func (c *checking) checkOne(ctx context.Context, kind parse.Kind, id string) (settle.Document, progress, *problem) {
 	none := settle.Document{}
-	if failed := c.function.ready(ctx, c.api, kind); failed != nil {
+	if failed := c.function.ready(ctx, c.api, kind, c.function.config.askProblems(kind)); failed != nil {
 		return none, "", failed
 	}
 	account, failed := c.function.caller(ctx, c.request, c.api)

@@ -17,6 +17,7 @@ type Variable struct {
 	Required bool // without it no payment can be stored; of Push or Payouts ones, none be started
 	Push     bool // for starting payments: of these all that are required, or none
 	Payouts  bool // for starting payouts, likewise
+	Limits   bool // of these two: says who may start one, or how much, and is not needed to ask what became of it
 	Secret   bool // nobody but the function should be able to read it
 
 	field   func(*config) *string
@@ -69,8 +70,8 @@ func Variables() []Variable {
 		{Name: "DARAJA_BASE_URL", Push: true, Payouts: true, field: func(c *config) *string { return &c.baseURL }, problem: notURL},
 		{Name: SigningKey, Push: true, Payouts: true, Required: true, Secret: true, field: func(c *config) *string { return &c.signingKey }, problem: notSigningKeys},
 		{Name: "DARAJA_PUBLIC_URL", Push: true, Payouts: true, Required: true, field: func(c *config) *string { return &c.publicURL }, problem: notPublicURL},
-		{Name: "DARAJA_UNVERIFIED_PUSH", Push: true, field: func(c *config) *string { return &c.unverifiedPush }, problem: notAny},
-		{Name: "DARAJA_CASHIER_LABEL", Push: true, field: func(c *config) *string { return &c.cashierLabel }},
+		{Name: "DARAJA_UNVERIFIED_PUSH", Push: true, Limits: true, field: func(c *config) *string { return &c.unverifiedPush }, problem: notAny},
+		{Name: "DARAJA_CASHIER_LABEL", Push: true, Limits: true, field: func(c *config) *string { return &c.cashierLabel }},
 
 		{Name: "DARAJA_B2C_CONSUMER_KEY", Payouts: true, Secret: true, field: func(c *config) *string { return &c.b2cConsumerKey }},
 		{Name: "DARAJA_B2C_CONSUMER_SECRET", Payouts: true, Secret: true, field: func(c *config) *string { return &c.b2cConsumerSecret }},
@@ -79,9 +80,9 @@ func Variables() []Variable {
 		{Name: "DARAJA_INITIATOR_PASSWORD", Payouts: true, Secret: true, field: func(c *config) *string { return &c.initiatorPassword }},
 		{Name: Certificate, Payouts: true, field: func(c *config) *string { return &c.certificate }, problem: notCertificate},
 		{Name: "DARAJA_SECURITY_CREDENTIAL", Payouts: true, Secret: true, field: func(c *config) *string { return &c.securityCredential }, problem: notCredential},
-		{Name: "DARAJA_PAYOUT_LABEL", Payouts: true, field: func(c *config) *string { return &c.payoutLabel }},
-		{Name: "DARAJA_PAYOUT_MAX", Payouts: true, Required: true, field: func(c *config) *string { return &c.payoutMax }, problem: notShillings},
-		{Name: "DARAJA_PAYOUT_DAILY", Payouts: true, Required: true, field: func(c *config) *string { return &c.payoutDaily }, problem: notShillings},
+		{Name: "DARAJA_PAYOUT_LABEL", Payouts: true, Limits: true, field: func(c *config) *string { return &c.payoutLabel }},
+		{Name: "DARAJA_PAYOUT_MAX", Payouts: true, Limits: true, Required: true, field: func(c *config) *string { return &c.payoutMax }, problem: notShillings},
+		{Name: "DARAJA_PAYOUT_DAILY", Payouts: true, Limits: true, Required: true, field: func(c *config) *string { return &c.payoutDaily }, problem: notShillings},
 	}
 }
 
@@ -141,10 +142,15 @@ func (c *config) sets(which func(Variable) bool) bool {
 }
 
 // startProblems names what keeps the function from starting what is of that kind.
-func (c *config) startProblems(kind parse.Kind) (problems []string) {
+func (c *config) startProblems(kind parse.Kind) []string { return c.problemsOf(kind, true) }
+
+// askProblems names what keeps it from asking what became of what was started.
+func (c *config) askProblems(kind parse.Kind) []string { return c.problemsOf(kind, false) }
+
+func (c *config) problemsOf(kind parse.Kind, limits bool) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {
-		case !v.startsKind(kind):
+		case !v.startsKind(kind), v.Limits && !limits:
 		case value == "" && v.Required:
 			problems = append(problems, v.Name+" is missing")
 		case value != "" && v.problem != nil:
@@ -152,6 +158,9 @@ func (c *config) startProblems(kind parse.Kind) (problems []string) {
 				problems = append(problems, v.Name+" "+what)
 			}
 		}
+	}
+	if len(c.secrets) > 0 && (&url.URL{Path: "/" + c.secrets[0]}).EscapedPath() != "/"+c.secrets[0] {
+		problems = append(problems, CallbackSecret+" cannot be part of a URL") // and what becomes of it would not arrive
 	}
 	if kind == parse.Disbursement {
 		problems = append(problems, c.payoutProblems()...)
@@ -244,8 +253,12 @@ func notEnvironment(value string) string {
 }
 
 func notPublicURL(value string) string {
-	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname()) {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname()):
 		return "does not begin with https://"
+	case strings.ContainsAny(value, "?#") || u.User != nil:
+		return "has more than a host and a path"
 	}
 	return ""
 }

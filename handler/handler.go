@@ -37,6 +37,9 @@ type Function struct {
 
 	redelivered endedWell // of what came out of the queue
 
+	sweeping  sync.Mutex // held by the run of the sweep that is under way
+	initiator initiatorState
+
 	version struct {
 		sync.Mutex
 		known string // the server's, once it was asked for

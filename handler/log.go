@@ -54,6 +54,11 @@ func (d *delivery) disagreements(result settle.Result) (lines []string) {
 	return lines
 }
 
+// unresolved is the line for a started payment of which the function cannot find out more.
+func unresolved(route string, d *settle.Document, why string) string {
+	return fmt.Sprintf("UNRESOLVED route=%s id=%s status=%s asked=%d reason=%q", route, safeID(d.DocumentID), d.Status, d.RequestedAmount, why)
+}
+
 // safeID returns an id of the kind that an app makes for a started payment, and "?" for
 // what could be somebody's data.
 func safeID(id string) string {

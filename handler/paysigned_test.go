@@ -551,7 +551,9 @@ func TestSweepBothKinds(t *testing.T) {
 		"both":                       {payment: "SUCCESS", disbursed: "SUCCESS"},
 		"the payments' keys refused": {set: [2]string{"DARAJA_CONSUMER_SECRET", "wrong"}, payment: "PENDING", disbursed: "SUCCESS", line: `reason="credentials"`},
 		"the payouts' keys refused":  {set: [2]string{"DARAJA_B2C_CONSUMER_SECRET", "wrong"}, payment: "SUCCESS", disbursed: "PENDING", line: `reason="credentials"`},
-		"payouts half set up":        {set: [2]string{"DARAJA_PAYOUT_MAX", ""}, payment: "SUCCESS", disbursed: "PENDING", line: "DARAJA_PAYOUT_MAX is missing"},
+		"payouts half set up":        {set: [2]string{"DARAJA_INITIATOR", ""}, payment: "SUCCESS", disbursed: "PENDING", line: "DARAJA_INITIATOR is missing"},
+		"payouts stopped":            {set: [2]string{"DARAJA_PAYOUT_MAX", "0"}, payment: "SUCCESS", disbursed: "SUCCESS"},
+		"payments, and a typo":       {set: [2]string{"DARAJA_UNVERIFIED_PUSH", "yes"}, payment: "SUCCESS", disbursed: "SUCCESS"},
 		"payments half set up":       {set: [2]string{"DARAJA_PASSKEY", ""}, payment: "PENDING", disbursed: "SUCCESS", line: "DARAJA_PASSKEY is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -629,6 +631,10 @@ func TestPayoutCheck(t *testing.T) {
 		t.Errorf("a guest: %d %s", got.status, got.body)
 	}
 	s.Set("DARAJA_PAYOUT_MAX", "")
+	if got := s.checkPayoutAs("zawadi", payoutA); got.kind() != "SUCCESS" {
+		t.Errorf("without ceilings: %d %s", got.status, got.body)
+	}
+	s.Set("DARAJA_INITIATOR", "")
 	if got := s.checkPayoutAs("zawadi", payoutA); got.status != 501 {
 		t.Errorf("not set up: %d %s", got.status, got.body)
 	}

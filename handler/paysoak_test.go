@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	paySoakPayouts = flag.Int("paysoak.payouts", 200, "how many payouts the soak of them wants")
+	paySoakPayouts = flag.Int("paysoak.payouts", 100, "how many payouts the soak of them wants")
 	paySoakSeed    = flag.Uint64("paysoak.seed", 0, "what that draws from; 0 is another one each time")
 )
 

@@ -3,6 +3,7 @@ package handler
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/fakesafaricom"
+	"openruntimes/handler/internal/testbed"
+	"openruntimes/handler/settle"
 )
 
 // TestPush follows a payment from the app's request to its receipt.
@@ -381,4 +384,71 @@ func TestPushNotSetUp(t *testing.T) {
 	if r := w.Send("GET", "/stk/push", ""); r.Status != 405 || r.Header.Get("Allow") != "POST" {
 		t.Errorf("GET: %d, Allow %q", r.Status, r.Header.Get("Allow"))
 	}
+}
+
+// TestNoCallbackURL: nothing is sent whose outcome could not arrive.
+func TestNoCallbackURL(t *testing.T) {
+	for name, tt := range map[string]struct{ variable, value, problem string }{
+		"a query in the secret":     {"DARAJA_CALLBACK_SECRET", "0123456789abcdef?x", "DARAJA_CALLBACK_SECRET cannot be part of a URL"},
+		"a fragment in the secret":  {"DARAJA_CALLBACK_SECRET", "0123456789abcdef#x", "DARAJA_CALLBACK_SECRET cannot be part of a URL"},
+		"a query in the address":    {"DARAJA_PUBLIC_URL", "https://daraja.example.com/?x=1", "DARAJA_PUBLIC_URL has more than a host and a path"},
+		"a fragment in the address": {"DARAJA_PUBLIC_URL", "https://daraja.example.com/#x", "DARAJA_PUBLIC_URL has more than a host and a path"},
+		"a user in the address":     {"DARAJA_PUBLIC_URL", "https://me:it@daraja.example.com", "DARAJA_PUBLIC_URL has more than a host and a path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.Set(tt.variable, tt.value)
+			if got := s.ask("amina", wish(first, phoneA)); got.kind() != "not_configured" || s.prompts("") != 0 {
+				t.Errorf("the app is told %d %s, and %d prompts were shown", got.status, got.body, s.prompts(""))
+			}
+			if log := s.errorLog(); !strings.Contains(log, tt.problem) {
+				t.Errorf("the error log says %s", log)
+			}
+			if problems := strings.Join(s.function.Problems(), "; "); !strings.Contains(problems, tt.problem) {
+				t.Errorf("the problems are %s", problems)
+			}
+		})
+	}
+}
+
+// TestRefusalNotWritten has the database fail when Safaricom has refused. What it said is
+// in the error log, and replayed.
+func TestRefusalNotWritten(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	replayed := func(ask func() reply, state func() string, want string) {
+		t.Helper()
+		sent := func() int { return len(s.safaricom.Calls(fakesafaricom.Push)) + len(s.safaricom.Calls(fakesafaricom.B2C)) }
+		before := sent()
+		s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPatch || sent() == before {
+				return false
+			}
+			fakeappwrite.Hangup()(w, r)
+			return true
+		})
+		if got := ask(); got.kind() != "rejected" || got.field("claimed") != false {
+			t.Errorf("the app is told %d %s", got.status, got.body)
+		}
+		s.setSpoil(nil)
+		if got := state(); got != "PENDING" {
+			t.Errorf("it is %s", got)
+		}
+		_, errors := s.Logged()
+		for _, line := range errors {
+			if strings.HasPrefix(line, settle.Mark) {
+				if _, err := s.function.Replay(testbed.FunctionKey, line); err != nil {
+					t.Errorf("%s: %v", line, err)
+				}
+			}
+		}
+		if got := state(); got != want {
+			t.Errorf("replayed, it is %s, want %s", got, want)
+		}
+	}
+	s.safaricom.Once(fakesafaricom.Push, fakesafaricom.Error(400, "400.002.02", "Bad Request - Invalid PhoneNumber"))
+	replayed(func() reply { return s.ask("amina", wish(first, phoneA)) }, func() string { return s.state(first) }, "FAILED Bad Request - Invalid PhoneNumber")
+	s.safaricom.Once(fakesafaricom.B2C, fakesafaricom.Error(400, "400.002.02", "Bad Request - Invalid Remarks"))
+	replayed(func() reply { return s.payOut("zawadi", salary(payoutA, phoneA)) }, func() string { return s.payoutState(payoutA) }, "FAILED Bad Request - Invalid Remarks")
 }

@@ -114,7 +114,7 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 	if failed != nil {
 		return nil, failed
 	}
-	if failed = p.function.ready(ctx, p.api, p.kind); failed != nil {
+	if failed = p.function.ready(ctx, p.api, p.kind, p.function.config.startProblems(p.kind)); failed != nil {
 		return nil, failed
 	}
 	if p.account, failed = p.function.caller(ctx, p.request, p.api); failed == nil {
@@ -126,6 +126,10 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 		}
 		return nil, failed
 	}
+	if p.kind == parse.Disbursement && p.function.initiator.isRefused(p.function.clock.now()) {
+		return nil, &problem{Type: badCredentials, Message: "Safaricom refuses the settings of this function",
+			log: "Safaricom has refused DARAJA_INITIATOR within the last hour, and several wrong tries in a row lock them: nothing was sent"}
+	}
 	c := &p.function.config
 	p.requestKeys = c.keyedHashes(forRequest, p.wants.fields()...)
 	p.phoneKeys = c.keyedHashes(forPhone, p.asked.phone)
@@ -136,7 +140,7 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 		failed = p.goAhead(ctx)
 	}
 	if failed != nil {
-		return p.giveUp(failed, -1)
+		return p.endAsFailed(failed, -1)
 	}
 	return p.send(ctx)
 }
@@ -215,7 +219,7 @@ func (p *starting) send(ctx context.Context) (*startReply, *problem) {
 		if err != nil {
 			code = -1
 		}
-		return p.giveUp(p.safaricomProblem(answer), code)
+		return p.endAsFailed(p.safaricomProblem(answer), code)
 	case daraja.Unknown:
 		reason := "unknown whether it was sent"
 		if answer.Duplicate {
@@ -244,15 +248,20 @@ func (p *starting) nameTransaction(name string) {
 	}
 }
 
-// giveUp ends a claim of which nothing was sent, or that Safaricom refused, as FAILED,
+// endAsFailed ends a claim of which nothing was sent, or that Safaricom refused, as FAILED,
 // and returns the problem for the app. If that cannot be written, the document says on
-// that it waits. If a callback has told otherwise meanwhile, that stands.
-func (p *starting) giveUp(failed *problem, code int) (*startReply, *problem) {
+// that it waits, and the error log has what is to be replayed. If a callback has told
+// otherwise meanwhile, that stands.
+func (p *starting) endAsFailed(failed *problem, code int) (*startReply, *problem) {
 	reason := cmp.Or(failed.refusal, settle.NotSent+failed.Message)
 	pending := func(d *settle.Document) bool { return d.Status == settle.Pending }
-	err := p.change(settle.Failure(reason, code, p.function.clock.now()), pending)
+	now := p.function.clock.now()
+	err := p.change(settle.Failure(reason, code, now), pending)
 	switch {
 	case err != nil:
+		failure := p.claim
+		failure.Status, failure.Reason, failure.Code, failure.SettledAt = parse.Failed, reason, code, now
+		p.ctx.Error(failure.Unsettled(p.route.wire, "", failure.DocumentID))
 		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), appwrite.Classify(err), err))
 	case p.claim.Status != parse.Failed:
 		p.logProblem(failed)

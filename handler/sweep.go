@@ -33,8 +33,9 @@ type sweepReply struct {
 	Failed  int `json:"failed"` // the database failed
 }
 
-// sweep asks Safaricom about every started payment and payout that is due. It does what is due and
-// nothing else, since anybody can have it run.
+// sweep asks Safaricom about every started payment and payout that is due. It does what is
+// due and nothing else, since anybody can have it run; one run at a time, so that many do
+// not ask more often than one.
 func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 	defer func() {
 		if recover() != nil {
@@ -45,6 +46,11 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 	if !f.config.starts() {
 		return r.reply(http.StatusOK, sweepReply{})
 	}
+	if !f.sweeping.TryLock() {
+		r.ctx.Log("route=" + r.route.name + " outcome=under-way")
+		return r.reply(http.StatusOK, sweepReply{})
+	}
+	defer f.sweeping.Unlock()
 	c := &checking{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.sweepLasts)
 	defer cancel()
@@ -58,7 +64,9 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 	return r.reply(http.StatusOK, told)
 }
 
-// run looks at what is due, one document after the other.
+// run looks at what is due: first at all that needs no question, and then at the rest, one
+// document after the other. It begins at any of the oldest, so that none of them can keep
+// the others waiting.
 func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	f := c.function
 	kinds, failed := f.config.startedKinds()
@@ -70,31 +78,51 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	}
 	now := f.clock.now()
 	c.until = now.Add(sweepBegins)
-	due, err := c.due(ctx, kinds, now)
-	if err != nil {
-		return told, &problem{Type: unavailable, Message: "what is due could not be listed", log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
+	due, failed := c.due(ctx, kinds, now)
+	if failed != nil {
+		return told, failed
 	}
 	told.Due = len(due)
 	if told.Due == 0 {
 		return told, nil
 	}
-	if failed := f.ready(ctx, c.api, kinds[0]); failed != nil {
+	if failed := f.ready(ctx, c.api, kinds[0], nil); failed != nil {
 		return told, failed
 	}
-	first := rand.IntN(min(told.Due, sweepFirsts))
-	for i := 0; i < told.Due && !c.stop && f.clock.now().Before(c.until); i++ {
-		d := due[(first+i)%told.Due]
-		if c.isRefused(d.Kind) {
-			continue
+	quiet := slices.Clone(due)
+	quiet = slices.DeleteFunc(quiet, c.needsQuestion)
+	due = slices.DeleteFunc(due, func(d settle.Document) bool { return !c.needsQuestion(d) })
+	oldest := min(len(due), sweepFirsts)
+	first := rand.IntN(max(1, oldest))
+	for _, d := range slices.Concat(quiet, due[first:oldest], due[:first], due[oldest:]) {
+		if c.stop || !f.clock.now().Before(c.until) {
+			break
 		}
-		_, did := c.look(ctx, d, nextCheck(d.Server.CreatedAt, f.clock.now()))
-		told.count(did)
-		if did == found {
-			c.ctx.Log("route=" + c.route.name + " id=" + safeID(d.DocumentID) + " outcome=" + string(found))
-		}
+		told.count(c.lookAt(ctx, d))
 	}
 	told.Asked = c.questions
 	return told, nil
+}
+
+// needsQuestion reports whether looking at a document means asking Safaricom.
+func (c *checking) needsQuestion(d settle.Document) bool {
+	interrupted := d.Status == settle.Pending && d.Reason == settle.Interrupted
+	return d.Unresolved() && !interrupted && canAsk(&d)
+}
+
+// lookAt looks at one document. A panic in our code ends that, and not the run.
+func (c *checking) lookAt(ctx context.Context, d settle.Document) (did progress) {
+	defer func() {
+		if recover() != nil {
+			c.ctx.Error("panic route=" + c.route.name + " id=" + safeID(d.DocumentID) + " at=" + panicSite())
+			did = unstored
+		}
+	}()
+	_, did = c.look(ctx, d, nextCheck(d.Server.CreatedAt, c.function.clock.now()))
+	if did == found {
+		c.ctx.Log("route=" + c.route.name + " id=" + safeID(d.DocumentID) + " outcome=" + string(found))
+	}
+	return did
 }
 
 func (s *sweepReply) count(did progress) {
@@ -110,14 +138,14 @@ func (s *sweepReply) count(did progress) {
 	}
 }
 
-// startedKinds are the kinds that the function is set up to start, and what keeps it from
-// starting others for which something is set.
+// startedKinds are the kinds that the function is set up to ask about, and what keeps it
+// from asking about others for which something is set.
 func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
 	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
 		if kind == parse.Payment && !c.startsPayments() || kind == parse.Disbursement && !c.startsPayouts() {
 			continue
 		}
-		if problems := append(c.missing(kind), c.startProblems(kind)...); len(problems) > 0 {
+		if problems := append(c.missing(kind), c.askProblems(kind)...); len(problems) > 0 {
 			failed = &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
 		} else {
 			kinds = append(kinds, kind)
@@ -128,18 +156,27 @@ func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
 
 // due lists what was started and whose check is due, the longest due first, payouts among
 // payments. All pages are read before the first document is claimed: the place of a page's
-// end moves with it.
-func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (due []settle.Document, err error) {
+// end moves with it. A kind that cannot be listed does not keep the other from being asked
+// about.
+func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (due []settle.Document, failed *problem) {
+	unlisted := 0
 	for _, kind := range kinds {
 		found, err := c.api.ListAll(ctx, kind, sweepMost, appwrite.Before("nextCheckAt", now), appwrite.EarliestFirst("nextCheckAt"))
 		if err != nil {
-			return nil, err
+			failed = &problem{Type: unavailable, Message: "what is due could not be listed", log: fmt.Sprintf("%ss: %s: %v", kind, appwrite.Classify(err), err)}
+			if unlisted++; unlisted < len(kinds) {
+				c.logFailure("-", string(failed.Type), failed.log)
+			}
+			continue
 		}
 		for _, d := range found {
 			if d.RequestKey != "" {
 				due = append(due, d)
 			}
 		}
+	}
+	if unlisted == len(kinds) {
+		return nil, failed
 	}
 	slices.SortStableFunc(due, func(a, b settle.Document) int { return a.NextCheckAt.Compare(b.NextCheckAt) })
 	return due[:min(sweepMost, len(due))], nil

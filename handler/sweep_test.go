@@ -669,3 +669,121 @@ func BenchmarkSweep(b *testing.B) {
 		})
 	}
 }
+
+// TestSweepOneKindDown: the list of payouts fails, and payments are found all the same.
+// Where no list can be had the run says that it failed.
+func TestSweepOneKindDown(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.lose(first, phoneB, fakesafaricom.Pays)
+	s.later(2 * time.Minute)
+	down := func(what string) {
+		s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, what) {
+				return false
+			}
+			fakeappwrite.Status(400, "general_query_invalid", "Attribute not found in schema: nextCheckAt")(w, r)
+			return true
+		})
+	}
+	down("/documents")
+	if answer := s.Runtime.Answer(fakeappwrite.Execution{Method: http.MethodPost, Path: "/"}); answer.Status != http.StatusServiceUnavailable {
+		t.Errorf("with both down: %d %s", answer.Status, answer.Body)
+	}
+	s.Logged()
+	down("disbursements/documents")
+	if told := s.sweep(); told.Found != 1 {
+		t.Errorf("the sweep says %+v", told)
+	}
+	s.wantState(first, "SUCCESS")
+	if log := s.errorLog(); !strings.Contains(log, `failed route=sweep id=? reason="unavailable" error="disbursements: needs an operator: list: 400 general_query_invalid"`) {
+		t.Errorf("the error log says %s", log)
+	}
+}
+
+// TestSweepWithoutAnAnswer: a token that cannot be had, for whatever reason, is in the
+// error log, and what says only that the payment is under way is not.
+func TestSweepWithoutAnAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		operation fakesafaricom.Operation
+		fault     fakesafaricom.Fault
+		line      string
+	}{
+		"a firewall before the token": {fakesafaricom.OAuth, fakesafaricom.Incapsula(), "Incapsula"},
+		"no token":                    {fakesafaricom.OAuth, fakesafaricom.Empty(503), "HTTP 503"},
+		"a firewall":                  {fakesafaricom.Query, fakesafaricom.Incapsula(), "Incapsula"},
+		"a page":                      {fakesafaricom.Query, fakesafaricom.HTML(502), "HTTP 502"},
+		"under way":                   {fakesafaricom.Query, fakesafaricom.Error1001(fakesafaricom.BeingProcessed), ""},
+		"under way, without words":    {fakesafaricom.Query, fakesafaricom.Empty1001(), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.lose(first, phoneA, fakesafaricom.Pays)
+			s.later(2 * time.Minute)
+			if tt.operation == fakesafaricom.OAuth {
+				s.Restart() // without the token
+			}
+			s.safaricom.Once(tt.operation, tt.fault)
+			s.sweep()
+			if log := s.errorLog(); !strings.Contains(log, tt.line) || (tt.line == "") != (log == "") {
+				t.Errorf("the error log says %q, want %q in it", log, tt.line)
+			}
+		})
+	}
+}
+
+// TestOneSweepAtATime: a second run in the same process does nothing.
+func TestOneSweepAtATime(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.lose(first, phoneA, fakesafaricom.Pays)
+	s.later(2 * time.Minute)
+	s.Logged()
+	var second sweepReply
+	s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+		if n == 1 { // the first one's list
+			second = s.sweep()
+		}
+		return false
+	})
+	if told := s.sweep(); told.Found != 1 || second != (sweepReply{}) {
+		t.Errorf("the first says %+v, and the second %+v", told, second)
+	}
+	if logs, _ := s.Logged(); logs[0] != "route=sweep outcome=under-way" {
+		t.Errorf("logged is %q", logs)
+	}
+}
+
+// TestQuietFirst: what needs no question does not wait for what does, and is ended though
+// Safaricom takes none.
+func TestQuietFirst(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.signIn(fakeappwrite.User{ID: "amina", EmailVerification: true, Labels: []string{"cashier"}})
+	for i := range 30 {
+		s.lose(fmt.Sprintf("%020x", i), fmt.Sprintf("25470%07d", i), fakesafaricom.Silent)
+	}
+	s.setSpoil(func(n int, safaricom bool, carryOut func(), w http.ResponseWriter, r *http.Request) bool {
+		if n < 3 { // account, claim
+			return false
+		}
+		fakeappwrite.Hangup()(w, r)
+		return true
+	})
+	s.ask("amina", wish(second, phoneB))
+	s.setSpoil(nil)
+	if got := s.state(second); got != "PENDING NOT_SENT: interrupted" {
+		t.Fatalf("the payment is %s", got)
+	}
+	s.later(2 * time.Minute)
+	s.safaricom.Always(fakesafaricom.Query, fakesafaricom.SpikeArrest())
+	if told := s.sweep(); told.NotSent != 1 || told.Asked != 1 {
+		t.Errorf("the sweep says %+v", told)
+	}
+	s.later(73 * time.Hour)
+	s.Set("DARAJA_CONSUMER_SECRET", "wrong")
+	if told := s.sweep(); told.GivenUp != 30 || told.Asked != 0 {
+		t.Errorf("after three days without credentials the sweep says %+v", told)
+	}
+}

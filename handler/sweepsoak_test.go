@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	sweepSoakPayments = flag.Int("sweepsoak.payments", 200, "how many payments the soak of the sweep wants")
+	sweepSoakPayments = flag.Int("sweepsoak.payments", 100, "how many payments the soak of the sweep wants")
 	sweepSoakSeed     = flag.Uint64("sweepsoak.seed", 0, "what that draws from; 0 is another one each time")
 )
 

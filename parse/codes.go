@@ -39,6 +39,13 @@ const (
 // pending is the status of what was started and has no verdict yet. No code has it.
 const pending Status = "PENDING"
 
+// What to tell the payer of a [Success] whose receipt is still to come, in English and in
+// Swahili: one that was found by asking Safaricom, whose answer names none. No code says so.
+const (
+	ReceiptFollows   = "Payment completed. The receipt follows."
+	ReceiptFollowsSW = "Malipo yamekamilika. Risiti itafuata."
+)
+
 // What several codes have in common.
 const (
 	notPaid    = "Payment not completed: "

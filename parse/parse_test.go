@@ -249,7 +249,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestReadmeCodes: the README has the table as it is. With -update it is written anew.
+// TestReadmeCodes: the README has the table as it is, and what is said before a receipt is
+// there. With -update the table is written anew.
 func TestReadmeCodes(t *testing.T) {
 	var table strings.Builder
 	for _, kind := range []Kind{Payment, Disbursement} {
@@ -275,6 +276,11 @@ func TestReadmeCodes(t *testing.T) {
 		t.Fatal("the README has no table of codes")
 	}
 	want := strings.TrimPrefix(table.String(), "| Code of a ")
+	for _, said := range []string{ReceiptFollows, ReceiptFollowsSW} {
+		if !strings.Contains(strings.Join(strings.Fields(words), " "), said) {
+			t.Errorf("the README does not say %q", said)
+		}
+	}
 	if *update {
 		anew := before + heading + words + "\n| Code of a " + want + "\n### " + after
 		if err := os.WriteFile(file, []byte(strings.Replace(anew, "\n\n\n### ", "\n\n### ", 1)), 0o644); err != nil {

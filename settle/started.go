@@ -151,7 +151,7 @@ func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Resul
 // OriginatorConversationID that Safaricom's server has made; then the ConversationID
 // decides, and where either has none, the signature.
 func sameTransaction(stored, incoming *Document) bool {
-	if stored.ID == "" || stored.transactionText() == incoming.transactionText() {
+	if stored.ID == "" || incoming.ID == "" || stored.transactionText() == incoming.transactionText() {
 		return true
 	}
 	return stored.Kind == parse.Disbursement &&

@@ -132,7 +132,8 @@ func ParseUnsettled(line, anonymousRead string, now time.Time) (d Document, orig
 	origin = u.origin()
 	d = Document{Verdict: v, DocumentID: u.ID, SettledAt: now}
 	named := origin == Signed && d.Status == "" && d.Name() != ""
-	if !IsID(d.DocumentID) || d.ID == "" || d.Rank() == 0 && !named {
+	unnamed := d.ID == "" && (origin != Signed || d.Rank() == 0) // of what was never sent nobody has a name
+	if !IsID(d.DocumentID) || unnamed || d.Rank() == 0 && !named {
 		return Document{}, Unsigned, fmt.Errorf("%w: id, transaction or status is missing", ErrNotUnsettled)
 	}
 	if origin == Unsigned {

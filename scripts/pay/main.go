@@ -26,7 +26,8 @@ const usage = `Usage:
 
 The first asks the function for a payment, and shows what becomes of it: in one
 line if this is a terminal, else in one line for each change. Ctrl-C leaves the
-payment as it is, and says how to go on with it.
+payment as it is, and says how to go on with it; a second one ends the program
+at once.
 
   PHONE            the payer's, such as 0712345678
   AMOUNT           whole shillings
@@ -38,8 +39,11 @@ payment as it is, and says how to go on with it.
                    with the one that is pending, or list them if there are several
   -lang sw         in Swahili
 
-Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked. The go
-command turns all but 0 into 1; for scripts: go build -o pay ./scripts/pay
+Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked. A payment
+that the function refuses is not paid; nothing is asked if the command line, the
+environment or the session is wrong, or -resume has not one payment to go on
+with. The go command turns all but 0 into 1; for scripts:
+go build -o pay ./scripts/pay
 
 Environment variables:
 
@@ -55,13 +59,14 @@ Environment variables:
 // What the exit status says.
 const (
 	paid     = 0
-	notPaid  = 1
+	notPaid  = 1 // whatever the function, Safaricom or the payer had against it
 	notKnown = 2
-	notAsked = 3
+	notAsked = 3 // the function has heard nothing
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second one ends the program at once
 	out, _ := os.Stdout.Stat()
 	terminal := out != nil && out.Mode()&os.ModeCharDevice != 0
 	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, terminal)
@@ -143,7 +148,7 @@ func signIn(ctx context.Context, getenv func(string) string) (c *client.Client, 
 	config := client.Config{
 		Endpoint: getenv("APPWRITE_ENDPOINT"), Project: getenv("APPWRITE_PROJECT_ID"), Session: getenv("APPWRITE_SESSION"),
 		Function: getenv("APPWRITE_FUNCTION_ID"), Database: getenv("DARAJA_DATABASE_ID"),
-		Payments: getenv("DARAJA_COLLECTION_ID"), Disbursements: getenv("DARAJA_B2C_COLLECTION_ID"),
+		Payments: getenv("DARAJA_COLLECTION_ID"),
 	}
 	email, password := getenv("APPWRITE_EMAIL"), getenv("APPWRITE_PASSWORD")
 	var missing []string
@@ -178,15 +183,9 @@ func signIn(ctx context.Context, getenv func(string) string) (c *client.Client, 
 
 // only is the id of the one payment that is pending. Several are listed.
 func only(ctx context.Context, c *client.Client, out io.Writer) (id string, err error) {
-	pending, err := c.Pending(ctx)
+	open, err := c.Pending(ctx, parse.Payment)
 	if err != nil {
 		return "", err
-	}
-	var open []client.State
-	for _, state := range pending {
-		if state.Kind == parse.Payment {
-			open = append(open, state)
-		}
 	}
 	switch len(open) {
 	case 0:

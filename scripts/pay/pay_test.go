@@ -34,6 +34,14 @@ func environment(s *testbed.Shop) map[string]string {
 	return map[string]string{"APPWRITE_ENDPOINT": s.AppwriteURL, "APPWRITE_PROJECT_ID": fakeappwrite.ProjectID, "APPWRITE_SESSION": testbed.SessionOf("amina")}
 }
 
+// withPassword is the same without a session.
+func withPassword(s *testbed.Shop) map[string]string {
+	e := environment(s)
+	delete(e, "APPWRITE_SESSION")
+	e["APPWRITE_EMAIL"], e["APPWRITE_PASSWORD"] = "amina@example.com", testbed.PasswordOf("amina")
+	return e
+}
+
 // A command is one that runs.
 type command struct {
 	t      *testing.T
@@ -129,6 +137,12 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestWrongField: the function was asked, and its refusal says what is wrong.
+func TestWrongField(t *testing.T) {
+	s := newShop(t)
+	start(t, environment(s), false, "12", "10").ends(1, "error  ", "phone must be a Kenyan mobile number")
+}
+
 // TestLeave: Ctrl-C leaves the payment, and what is printed goes on with it.
 func TestLeave(t *testing.T) {
 	s := newShop(t)
@@ -166,6 +180,11 @@ func TestResumeOnly(t *testing.T) {
 	testbed.Until(t, "it waits", func() bool { return strings.Contains(c.out.String(), "pending  ") })
 	s.Pay(long)
 	c.ends(0)
+	for _, call := range s.Appwrite.Calls() {
+		if strings.Contains(call.Path, "/disbursements/") {
+			t.Errorf("%s %s: payouts are none of its business", call.Method, call.Path)
+		}
+	}
 }
 
 // TestInTheWay: a payment that was asked for before is no other order's, and may be paid
@@ -221,9 +240,7 @@ func TestTerminal(t *testing.T) {
 // TestPassword: a session is made, and ended.
 func TestPassword(t *testing.T) {
 	s := newShop(t)
-	e := environment(s)
-	delete(e, "APPWRITE_SESSION")
-	e["APPWRITE_EMAIL"], e["APPWRITE_PASSWORD"] = "amina@example.com", testbed.PasswordOf("amina")
+	e := withPassword(s)
 	c := start(t, e, false, phone, "10")
 	prompted(t, s)
 	s.Pay(long)
@@ -265,26 +282,58 @@ func TestNotAsked(t *testing.T) {
 			start(t, e, false, tt.arguments...).ends(3, tt.said)
 		})
 	}
-	start(t, nil, false, "-h").ends(0, "Exit status: 0 paid, 1 not paid, 2 not known yet, 3 nothing was asked")
 	if n := len(s.Safaricom.Calls(fakesafaricom.Push)); n != 0 {
 		t.Errorf("%d pushes were sent", n)
 	}
 }
 
-// TestKilled ends the real program as nothing else does, and another one goes on.
-func TestKilled(t *testing.T) {
+// TestHelp: it has every variable that the program reads, and says of the exit status what
+// the README does.
+func TestHelp(t *testing.T) {
+	var out bytes.Buffer
+	read := map[string]bool{}
+	run(context.Background(), []string{phone, "10"}, func(name string) string {
+		read[name] = true
+		return ""
+	}, io.Discard, io.Discard, false)
+	if status := run(context.Background(), []string{"-h"}, nil, &out, io.Discard, false); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	help := strings.Join(strings.Fields(out.String()), " ")
+	for name := range read {
+		if !strings.Contains(help, name) {
+			t.Errorf("it does not name %s", name)
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"0 paid, 1 not paid, 2 not known yet, 3 nothing was asked", "A payment that the function refuses is not paid"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("it does not say %q", want)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), want) {
+			t.Errorf("the README does not say %q", want)
+		}
+	}
+}
+
+// program builds the command, and returns what starts it.
+func program(t *testing.T) func(environment map[string]string, arguments ...string) (*exec.Cmd, io.Reader) {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("there the program cannot be told to end")
 	}
-	program := filepath.Join(t.TempDir(), "pay")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	file := filepath.Join(t.TempDir(), "pay")
+	if out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s := newShop(t)
-	command := func(arguments ...string) (*exec.Cmd, io.Reader) {
-		c := exec.Command(program, arguments...)
+	return func(environment map[string]string, arguments ...string) (*exec.Cmd, io.Reader) {
+		t.Helper()
+		c := exec.Command(file, arguments...)
 		c.Env = os.Environ()
-		for name, value := range environment(s) {
+		for name, value := range environment {
 			c.Env = append(c.Env, name+"="+value)
 		}
 		out, err := c.StdoutPipe()
@@ -296,24 +345,60 @@ func TestKilled(t *testing.T) {
 		}
 		return c, out
 	}
-	first, _ := command(phone, "10")
+}
+
+// readUntil reads on until this was printed.
+func readUntil(t *testing.T, out io.Reader, want string) {
+	t.Helper()
+	seen := make([]byte, 4096)
+	for text := ""; !strings.Contains(text, want); {
+		n, err := out.Read(seen)
+		if err != nil {
+			t.Fatalf("%v after %q, want %q", err, text, want)
+		}
+		text += string(seen[:n])
+	}
+}
+
+// TestKilled ends the real program as nothing else does, and another one goes on.
+func TestKilled(t *testing.T) {
+	pay := program(t)
+	s := newShop(t)
+	first, _ := pay(environment(s), phone, "10")
 	prompted(t, s)
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = first.Wait()
-	second, out := command("-resume")
-	seen := make([]byte, 4096)
-	for text := ""; !strings.Contains(text, "pending  "); {
-		n, err := out.Read(seen)
-		if err != nil {
-			t.Fatalf("%v after %s", err, text)
-		}
-		text += string(seen[:n])
-	}
+	second, out := pay(environment(s), "-resume")
+	readUntil(t, out, "pending  ")
 	s.Pay(long)
 	rest, _ := io.ReadAll(out)
 	if err := second.Wait(); err != nil || !strings.Contains(string(rest), "success  Payment completed.") {
 		t.Errorf("%v, %s", err, rest)
+	}
+}
+
+// TestCtrlCTwice: the second one ends the real program while a server that hangs keeps it
+// from signing out.
+func TestCtrlCTwice(t *testing.T) {
+	pay := program(t)
+	s := newShop(t)
+	e := withPassword(s)
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "sign out", Reply: fakeappwrite.Hang()})
+	c, out := pay(e, phone, "10")
+	prompted(t, s)
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, out, "Left. The payment goes on.")
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	testbed.Until(t, "an end", func() bool { // the first that comes after the program has let go of them ends it
+		_ = c.Process.Signal(os.Interrupt)
+		return len(ended) == 1
+	})
+	if err := <-ended; c.ProcessState.Exited() {
+		t.Errorf("%v: it ended by itself, want by the signal", err)
 	}
 }

@@ -1,0 +1,79 @@
+package handler
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"openruntimes/handler/internal/fakesafaricom"
+)
+
+// TestInitiatorRefused: a wrong password is accepted first, and several in a row lock the
+// initiator. Once Safaricom has said so, nothing is tried in their name for an hour.
+func TestInitiatorRefused(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.send(payoutA, phoneA)
+	s.employ(fakesafaricom.Merchant{InitiatorPassword: "changed"})
+	asked := func() int { return len(s.safaricom.Calls(fakesafaricom.Status)) }
+	s.later(2 * time.Minute)
+	s.sweep()
+	s.later(time.Minute) // and the answer says that the initiator is refused
+	if asked() != 1 {
+		t.Fatalf("asked %d times, want once", asked())
+	}
+	s.Logged()
+	before := s.payout(payoutA).Data["nextCheckAt"]
+	for range 8 {
+		s.later(5 * time.Minute)
+		s.sweep()
+		s.checkPayoutAs("zawadi", payoutA)
+	}
+	if asked() != 1 || s.payout(payoutA).Data["nextCheckAt"] != before {
+		t.Errorf("asked %d times within the hour, and the next check has gone from %v to %v", asked(), before, s.payout(payoutA).Data["nextCheckAt"])
+	}
+	if log := s.errorLog(); !strings.Contains(log, `failed route=sweep id=? reason="credentials" error="Safaricom has refused DARAJA_INITIATOR`) {
+		t.Errorf("the error log says %s", log)
+	}
+	got := s.payOut("zawadi", salary(payoutB, phoneB))
+	if got.kind() != "credentials" || got.status != 502 || got.field("claimed") != false {
+		t.Errorf("the app is told %d %s", got.status, got.body)
+	}
+	if _, found := s.Appwrite.Document("daraja", "disbursements", payoutB); found || len(s.safaricom.Calls(fakesafaricom.B2C)) != 1 {
+		t.Error("another payout was claimed, or sent")
+	}
+
+	// After an hour it is tried once more, and works.
+	s.employ(fakesafaricom.Merchant{})
+	s.later(20 * time.Minute)
+	s.sweep()
+	s.later(time.Minute)
+	s.wantPayout(payoutA, "SUCCESS")
+	if got := s.payOut("zawadi", salary(payoutB, phoneB)); got.kind() != "PENDING" {
+		t.Errorf("the app is told %d %s", got.status, got.body)
+	}
+}
+
+// TestInitiatorTaken: what Safaricom does in the initiator's name ends that at once.
+func TestInitiatorTaken(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.send(payoutA, phoneA)
+	s.function.initiator.refused(s.Clock.Now())
+	s.post(s.signedFor(forResult, payoutA), b2cResult(payoutA, "x", 0, paidReceipt))
+	s.wantPayout(payoutA, "SUCCESS")
+	if s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("the initiator who has just paid out counts as refused")
+	}
+}
+
+// TestInitiatorForged: nobody but Safaricom can say that the initiator is refused.
+func TestInitiatorForged(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.Post("/"+doorSecret+"/b2c/result", b2cResult(payoutA, "AG_1", 2001, ""))
+	s.Send("POST", "/b2c/status?id="+payoutA+"&sig="+strings.Repeat("0", 32), b2cResult(payoutA, "AG_1", 2001, ""))
+	if s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("an unsigned result says that the initiator is refused, and is believed")
+	}
+}
