@@ -16,7 +16,7 @@
 // Only what exists, and means the same, in every version from 17 to 28 of the SDK is used:
 // client.subscribe, and calls with positional parameters.
 
-import { messages } from './messages.js';
+import { messages, receiptFollows } from './messages.js';
 
 /**
  * @typedef {'Idle'|'Initiating'|'Pending'|'Success'|'Failed'|'Cancelled'|'Timeout'|'Error'} Name
@@ -143,6 +143,7 @@ export class State {
    */
   text(language) {
     if (this.name === 'Idle' || this.name === 'Initiating') return '';
+    if (this.name === 'Success' && this.document && !this.document.receipt) return receiptFollows[language];
     // The document may be behind: a stream that gave up has one that still says PENDING.
     return explain(statusOf(this.name), this.document)[language];
   }

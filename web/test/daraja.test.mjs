@@ -97,6 +97,16 @@ test('from asking to the receipt', async () => {
   assert.equal(names(), 'Idle Initiating Pending Success');
 });
 
+test('a payment without its receipt says that the receipt follows', async () => {
+  for (const [receipt, en, sw] of [[null, /receipt follows/, /Risiti itafuata/], ['', /receipt follows/, /Risiti itafuata/], ['UKN4T8W2QD', /Thank you/, /Asante/]]) {
+    const server = new Server(accepted());
+    const { payment } = await started(server);
+    server.publish({ ...paid(), receipt });
+    assert.match(payment.state.text('en'), en);
+    assert.match(payment.state.text('sw'), sw);
+  }
+});
+
 test('the iterator ends with the last state', async () => {
   const server = new Server(accepted()), seen = [];
   const payment = server.daraja().pay(REQUEST);
