@@ -71,6 +71,14 @@ export function paid(documents) {
 }
 
 /**
+ * The receipts of what was paid, of which somebody who paid twice has two.
+ * @param {PaymentDocument[]} documents
+ */
+export function receipts(documents) {
+  return documents.filter((d) => d.status === 'SUCCESS' && d.receipt).map((d) => d.receipt);
+}
+
+/**
  * What counts more, of several attempts: what was paid, what may be paid now, what nobody knows.
  * @type {Record<string, number>}
  */

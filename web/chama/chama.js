@@ -2,7 +2,7 @@
 // became of it. What was paid is read from the documents alone.
 
 import { Daraja, State } from '../daraja.js';
-import { MOST, PEOPLE, csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from './bill.js';
+import { MOST, PEOPLE, csv, decisive, fromHash, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from './bill.js';
 import config from './config.js';
 import { phrase } from './words.js';
 
@@ -509,7 +509,8 @@ function showPot() {
 }
 
 const potWords = () => say('potLabel', { collected: money(paid(documents)), total: money(bill.total) });
-const paidBy = (line) => paid(documents.filter((d) => d.reference === line.reference));
+const documentsOf = (line) => documents.filter((d) => d.reference === line.reference);
+const paidBy = (line) => paid(documentsOf(line));
 
 function showLine(line, now) {
   const attempt = decisive(line.attempts), state = standing(line), part = (name) => line.node.querySelector(name);
@@ -599,8 +600,7 @@ $('csv').addEventListener('click', () => {
   const head = ['csvName', 'csvShare', 'csvState', 'csvAmount', 'csvReceipt', 'csvTime'].map((key) => say(key));
   const rows = lines.map((line) => {
     const { name, document: d } = standing(line);
-    const receipts = documents.filter((each) => each.reference === line.reference && each.status === 'SUCCESS').map((each) => each.receipt).filter(Boolean);
-    return [line.member.name, line.member.share, say(name), paidBy(line), receipts.join(' '), d?.mpesaTimestamp ?? ''];
+    return [line.member.name, line.member.share, say(name), paidBy(line), receipts(documentsOf(line)).join(' '), d?.mpesaTimestamp ?? ''];
   });
   const file = new Blob(['\uFEFF' + csv([head, ...rows])], { type: 'text/csv;charset=utf-8' });
   const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: `${bill.name.replace(/[^\p{L}\p{N} -]/gu, '') || bill.code}.csv` });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from '../chama/bill.js';
+import { csv, decisive, fromHash, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from '../chama/bill.js';
 import { State, stateOf } from '../daraja.js';
 import { words } from '../chama/words.js';
 
@@ -23,6 +23,12 @@ test('only what was paid is in the pot', () => {
   ];
   assert.equal(paid(documents), 800);
   assert.equal(paid([]), 0);
+});
+
+test('who paid twice has two receipts', () => {
+  assert.deepEqual(receipts([
+    { status: 'SUCCESS', receipt: 'UKN4T8W2QD' }, { status: 'SUCCESS', receipt: null }, { status: 'FAILED', receipt: null }, { status: 'SUCCESS', receipt: 'UKN8D3R6YM' },
+  ]), ['UKN4T8W2QD', 'UKN8D3R6YM']);
 });
 
 const document = (status, more = {}) => ({ $id: 'a', $createdAt: '2026-11-26T08:00:00.000+00:00', status, resultCode: null, receipt: null, ...more });

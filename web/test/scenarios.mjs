@@ -271,6 +271,15 @@ const scenarios = {
     await scene.press(PHONES[0], 'ignore');
     await line(page, 0).locator('.word', { hasText: 'Not known yet' }).waitFor({ timeout: 90_000 });
     assert.doesNotMatch(await line(page, 0).textContent(), /fail|not completed|not paid/i);
+    const checked = line(page, 0).getByRole('button', { name: 'Check now: Amina' });
+    await page.evaluate(() => { document.getElementById('said').textContent = ''; });
+    await checked.click();
+    await page.getByRole('status').getByText('Amina: Not known yet.').waitFor({ state: 'attached' });
+    await page.route('**/executions', async (route) => { await sleep(500); await route.abort(); });
+    await checked.click();
+    await line(page, 0).getByRole('button', { name: 'Checking…: Amina', disabled: true }).waitFor();
+    await page.getByRole('alert').getByText('It could not be checked just now').waitFor();
+    await page.unroute('**/executions');
     const again = line(page, 0).getByRole('button', { name: 'Ask again' });
     assert.match(await again.textContent(), /^Ask again in 0:\d\d$/);
     assert.equal(await again.getAttribute('aria-disabled'), 'true');
@@ -404,8 +413,14 @@ const scenarios = {
     await scene.press(PHONES[2], 'pay');
     await sleep(4000);
     await pot(page, '500');
+    await page.evaluate(() => {
+      window.spoken = '';
+      const said = document.getElementById('said');
+      new MutationObserver(() => { window.spoken += said.textContent; }).observe(said, { childList: true, characterData: true, subtree: true });
+    });
     await page.context().setOffline(false);
     await full(page);
+    await page.waitForFunction(() => /Juma has paid/.test(window.spoken) && /Wanjiru has paid/.test(window.spoken));
   },
 
   async 'two browsers'(scene) {
