@@ -330,6 +330,7 @@ function follow(line, payment, at) {
     } else if (!(attempt.state.last && (state.name === 'Timeout' || !state.last))) {
       // What a document said before stands: the stream may know less.
       attempt.state = state;
+      if (state.name === 'Error') keep(line);
     }
     // The pot and the line learn of it together.
     if (state.document) watch?.see(state.document);
@@ -339,12 +340,13 @@ function follow(line, payment, at) {
 
 /**
  * Notes which payments a member was asked for, before the first of it is sent. What
- * another tab has noted stays.
+ * another tab has noted stays, and what is known not to have been sent goes.
  */
 function keep(line, without = '') {
   const asked = kept.get('asked') ?? {};
   const ids = new Map([...(asked[line.reference] ?? []), ...line.attempts].map(({ id, at }) => [id, { id, at }]));
   ids.delete(without);
+  for (const a of line.attempts) if (a.state.name === 'Error') ids.delete(a.id);
   asked[line.reference] = [...ids.values()];
   kept.set('asked', asked);
 }

@@ -399,6 +399,24 @@ const scenarios = {
     assert.equal(await line(page, 1).getByRole('button').count(), 1);
   },
 
+  // Of what was refused before anything was stored, a reload knows that nothing was sent.
+  async 'refused, and reloaded'(scene) {
+    const page = await scene.bill();
+    const error = { type: 'unavailable', message: 'M-Pesa cannot be reached', claimed: false };
+    await page.route('**/executions', (route) => route.fulfill({
+      status: 201, json: { responseStatusCode: 503, responseBody: JSON.stringify({ error }) },
+      headers: { 'Access-Control-Allow-Origin': new URL(page.url()).origin, 'Access-Control-Allow-Credentials': 'true' },
+    }));
+    await line(page, 0).getByRole('button', { name: 'Ask' }).click();
+    await word(page, 0, 'Not sent');
+    await page.unroute('**/executions');
+    await page.reload();
+    await word(page, 0, 'Not asked yet');
+    await page.locator('#ask-all').click();
+    await payAll(scene);
+    await full(page);
+  },
+
   async 'offline and back'(scene) {
     const page = await scene.bill();
     await page.locator('#ask-all').click();
