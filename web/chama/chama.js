@@ -2,47 +2,24 @@
 // became of it. What was paid is read from the documents alone.
 
 import { Daraja, State } from '../daraja.js';
-import { MOST, PEOPLE, csv, decisive, fromHash, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from './bill.js';
+import { csv, decisive, fromHash, paid, receipts, reference, take, toHash } from './bill.js';
 import config from './config.js';
-import { phrase } from './words.js';
-
-const $ = (id) => document.getElementById(id);
+import { fill, onMade, reword } from './form.js';
+import { $, kept, language, money, say, speak, translate, write } from './page.js';
 
 /** How long a prompt may still be on the phone, in seconds. The function asks it for nothing else until then. */
 const PROMPT = 90;
 /** How long M-Pesa takes the same amount from one phone once only, in seconds. */
 const REPEAT = 120;
 
-/** What is kept in this browser. Phones are kept nowhere else. */
-const kept = {
-  get(key) { try { return JSON.parse(localStorage.getItem('chama.' + key)); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem('chama.' + key, JSON.stringify(value)); } catch { /* the page works without */ } },
-};
-
-// Language
-
-let language = kept.get('language') ?? (navigator.language.startsWith('sw') ? 'sw' : 'en');
-const say = (key, values) => phrase(language, key, values);
-const money = (amount) => 'KES ' + amount.toLocaleString('en-KE');
-
-function speak(chosen) {
-  language = chosen;
-  kept.set('language', chosen);
-  document.documentElement.lang = chosen;
-  document.title = say('title');
-  translate(document);
-  for (const b of document.querySelectorAll('[data-language]')) b.setAttribute('aria-pressed', String(b.dataset.language === chosen));
-  number();
-  showSplit();
+/** Says everything in a language. */
+function speakAll(chosen) {
+  speak(chosen);
+  reword();
   show();
 }
 
-function translate(within) {
-  for (const e of within.querySelectorAll('[data-text]')) e.textContent = say(e.dataset.text);
-  for (const e of within.querySelectorAll('[data-label]')) e.setAttribute('aria-label', say(e.dataset.label));
-}
-
-for (const b of document.querySelectorAll('[data-language]')) b.addEventListener('click', () => speak(b.dataset.language));
+for (const b of document.querySelectorAll('[data-language]')) b.addEventListener('click', () => speakAll(b.dataset.language));
 
 /** Shows one of the page's parts. */
 function turnTo(id) {
@@ -75,7 +52,7 @@ async function load({ src, integrity }) {
 }
 
 async function begin() {
-  speak(language);
+  speakAll(language);
   try {
     const { Client, Account, Functions, Databases } = await load(config.sdk);
     const client = new Client().setEndpoint(config.endpoint).setProject(config.project);
@@ -149,98 +126,14 @@ $('sign-out').addEventListener('click', async () => {
 function compose() {
   leave();
   bill = null;
-  const example = config.example ?? { name: '', total: '', members: [{}, {}, {}] };
-  const form = $('bill-form').elements;
-  form.name.value = example.name;
-  form.total.value = example.total;
-  $('people').replaceChildren();
-  for (const m of example.members) addPerson(m);
-  showSplit();
+  fill(config.example ?? { name: '', total: '', members: [{}, {}, {}] });
   turnTo('new-bill');
 }
 
-function addPerson({ name = '', phone = '' } = {}) {
-  const person = $('person').content.firstElementChild.cloneNode(true);
-  person.querySelector('[name=member]').value = name;
-  person.querySelector('[name=phone]').value = phone;
-  person.querySelector('.remove').addEventListener('click', () => {
-    person.remove();
-    number();
-    showSplit();
-    $('add').focus();
-  });
-  person.addEventListener('input', number);
-  $('people').append(person);
-  translate(person);
-  number();
-  return person;
-}
-
-/** Gives each row its number and its remove button a name, for those who hear the page. */
-function number() {
-  const people = [...$('people').children];
-  people.forEach((person, i) => {
-    const name = person.querySelector('[name=member]').value || say('memberOf', { n: i + 1 });
-    person.setAttribute('aria-label', say('memberOf', { n: i + 1 }));
-    person.querySelector('.remove').setAttribute('aria-label', say('remove', { name }));
-    person.querySelector('.remove').disabled = people.length < 2;
-  });
-  $('add').disabled = people.length >= PEOPLE;
-  $('add').textContent = people.length < PEOPLE ? say('add') : say('addNone', { n: PEOPLE });
-}
-
-const wholeShillings = (text) => (/^\d{1,9}$/.test(text.replace(/[\s,]/g, '')) ? Number(text.replace(/[\s,]/g, '')) : 0);
-
-function showSplit() {
-  const people = $('people').children.length, total = wholeShillings($('bill-form').elements.total.value);
-  if (people === 0 || total < people) {
-    $('split').textContent = say('shareNone');
-    return;
-  }
-  const shares = split(total, people), most = money(shares[0]), least = money(shares[people - 1]);
-  $('split').textContent = say(most === least ? 'shareEach' : 'shareUneven', { n: people, amount: most, most, least });
-}
-
-$('bill-form').addEventListener('input', showSplit);
-$('add').addEventListener('click', () => {
-  addPerson().querySelector('input').focus();
-  showSplit();
-});
-
-let problems = 0;
-
-/** Says below a field what is wrong with it, or nothing. The first one gets the focus. */
-function complain(input, place, key, values) {
-  place.id ||= `problem-${++problems}`;
-  input.setAttribute('aria-describedby', place.id);
-  input.setAttribute('aria-invalid', String(Boolean(key)));
-  if (key && !document.querySelector('[aria-invalid=true]:focus')) input.focus();
-  place.textContent = key ? say(key, values) : place.textContent;
-  return !key;
-}
-
-$('bill-form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  const form = event.target.elements, people = [...$('people').children];
-  for (const p of event.target.querySelectorAll('.problem')) p.textContent = '';
-  document.activeElement.blur();
-  const name = form.name.value.trim(), total = wholeShillings(form.total.value);
-  let sound = complain(form.name, $('problem-name'), name ? '' : 'badName');
-  const high = total > MOST * people.length;
-  sound &= complain(form.total, $('problem-total'), total < people.length ? 'badTotal' : high ? 'badTotalHigh' : '', { amount: money(MOST) });
-  const shares = split(total, people.length), phones = new Set();
-  const members = people.map((person, i) => {
-    const field = person.querySelector('[name=member]'), tel = person.querySelector('[name=phone]'), place = person.querySelector('.problem');
-    const phone = phoneNumber(tel.value);
-    sound &= complain(tel, place, !phone ? 'badPhone' : phones.has(phone) ? 'samePhone' : '');
-    sound &= complain(field, place, field.value.trim() ? '' : 'badMember');
-    phones.add(phone);
-    return { name: field.value.trim(), phone, share: shares[i] };
-  });
-  if (!sound || members.length > PEOPLE) return;
-  const made = { code: newCode(), name, total, members, maker: user };
-  kept.set('bill', made);
-  open(made);
+onMade((made) => {
+  const own = { ...made, maker: user };
+  kept.set('bill', own);
+  open(own);
   $('ask-all').focus();
 });
 
@@ -481,10 +374,6 @@ function show() {
   $('csv').disabled = !read;
   write($('net-word'), say(live && navigator.onLine ? 'live' : 'offline'));
   $('net').classList.toggle('off', !(live && navigator.onLine));
-}
-
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
 }
 
 /** Says what went wrong with what a button was to do; '' if nothing. */
