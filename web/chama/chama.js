@@ -281,9 +281,12 @@ async function busyWith(line, work) {
   if (line.busy) return;
   line.busy = true;
   show();
-  await work();
-  line.busy = false;
-  show();
+  try {
+    await work();
+  } finally {
+    line.busy = false;
+    show();
+  }
 }
 
 /**
@@ -315,8 +318,10 @@ async function askAll() {
   show();
 }
 
-function sureOf(line) {
+/** Asks the person. One question at a time: an answer is to that one alone. */
+async function sureOf(line) {
   const dialog = $('risk');
+  if (dialog.open) return false;
   $('risk-title').textContent = say('riskTitle', line.member);
   $('risk-text').textContent = say('riskText', line.member);
   dialog.returnValue = '';
