@@ -16,7 +16,7 @@
 // Only what exists, and means the same, in every version from 17 to 28 of the SDK is used:
 // client.subscribe, and calls with positional parameters.
 
-import { messages } from './messages.js';
+import { messages, receiptFollows } from './messages.js';
 
 /**
  * @typedef {'Idle'|'Initiating'|'Pending'|'Success'|'Failed'|'Cancelled'|'Timeout'|'Error'} Name
@@ -111,9 +111,10 @@ export class State {
   /**
    * @param {Name} name
    * @param {string} id
-   * @param {{document?: ?PaymentDocument, error?: ?DarajaError}} [more]
+   * @param {{document?: ?PaymentDocument, error?: ?DarajaError, instead?: boolean}} [more]
+   *   instead: this payment stood in the way of the one that was asked for
    */
-  constructor(name, id, { document = null, error = null } = {}) {
+  constructor(name, id, { document = null, error = null, instead = false } = {}) {
     this.name = name;
     /** The payment's id, which is that of its document. */
     this.id = id;
@@ -123,8 +124,12 @@ export class State {
     this.error = error;
     /** The stream ends here. */
     this.last = LAST.has(name);
-    /** The outcome is not known. Only the person may decide to pay again. */
-    this.mayPayAgain = name === 'Timeout';
+    /**
+     * What was asked for was not sent, since this other payment stood in the way, and its
+     * outcome is not known. Only a new request with again can be sent: if the person wants
+     * that, told that the earlier one may still be charged.
+     */
+    this.mayPayAgain = instead && name === 'Timeout';
     const said = explain(statusOf(name), document);
     /** The same may be asked for again, under a new id, and nobody pays twice. */
     this.askAgain = name === 'Error' || said.askAgain;
@@ -138,6 +143,7 @@ export class State {
    */
   text(language) {
     if (this.name === 'Idle' || this.name === 'Initiating') return '';
+    if (this.name === 'Success' && this.document && !this.document.receipt) return receiptFollows[language];
     // The document may be behind: a stream that gave up has one that still says PENDING.
     return explain(statusOf(this.name), this.document)[language];
   }
@@ -235,8 +241,8 @@ export class Daraja {
   /**
    * Watches all payments with one of these references: what is stored now, and each change.
    * @param {string[]} references at most 100
-   * @param {(seen: {documents: PaymentDocument[], live: boolean}) => void} tell live is
-   *   false while they cannot be read
+   * @param {(seen: {documents: PaymentDocument[], live: boolean}) => void} tell is called
+   *   first when they were read, or could not be; live is false while they cannot
    * @returns {Watch}
    */
   watch(references, tell) {
@@ -314,13 +320,15 @@ export class Daraja {
 
 /**
  * One payment: its states, one after another, for `for await` and for callbacks. A loop
- * begins with the present state and ends after the last one; leaving it early stops
- * nothing but the loop.
+ * begins with the present state and ends after the last one, or when the payment is closed;
+ * leaving it early stops nothing but the loop.
  */
 export class Payment {
-  #daraja; #state; #asking = false;
+  #daraja; #state; #asking = false; #closed = false;
   /** @type {Set<(state: State) => void>} */
   #followers = new Set();
+  /** @type {Set<() => void>} what wakes the loops that wait for a state */
+  #sleepers = new Set();
   /** @type {(() => void)[]} */
   #stops = [];
 
@@ -348,7 +356,7 @@ export class Payment {
    * @returns {() => void} ends it
    */
   onState(follow) {
-    if (!this.#state.last) this.#followers.add(follow);
+    if (!this.#over) this.#followers.add(follow);
     tell(follow, this.#state);
     return () => this.#followers.delete(follow);
   }
@@ -357,7 +365,9 @@ export class Payment {
     /** @type {State[]} */
     const states = [];
     let wake = () => {};
+    const awake = () => wake();
     const stop = this.onState((state) => { states.push(state); wake(); });
+    this.#sleepers.add(awake);
     try {
       for (;;) {
         for (const state of states.splice(0)) {
@@ -365,32 +375,46 @@ export class Payment {
           if (state.last) return;
         }
         if (states.length > 0) continue; // that came while the loop was busy
+        if (this.#closed) return;
         await new Promise((resolve) => { wake = () => resolve(undefined); });
       }
     } finally {
       stop();
+      this.#sleepers.delete(awake);
     }
   }
 
-  /** Ends the stream without a last state. What was asked for is not taken back. */
+  /**
+   * Ends the stream where it stands: no callback follows, each loop ends after the states
+   * that it has not had yet, and nothing more is asked, read or checked. What was asked for
+   * is not taken back, and may still be paid: resume its id to learn of it.
+   */
   close() {
+    this.#closed = true;
     this.#followers.clear();
     this.#rest();
+    for (const wake of this.#sleepers) wake();
   }
+
+  /** Nothing changes the state any more. */
+  get #over() { return this.#closed || this.#state.last; }
 
   /** @param {PaymentRequest} request */
   async ask(request) {
-    const body = { id: this.id, ...request };
+    if (this.#closed) return;
+    const body = { id: this.id, ...request }, began = Date.now();
     this.#become('Initiating');
     this.#watch();
     this.#asking = true;
-    for (let asked = 0; !this.#state.last; asked++) {
+    for (let asked = 0; !this.#over; asked++) {
       const answer = await this.#daraja.call('/stk/push', body);
-      if (this.#state.last) return;
+      if (this.#over) return;
       if (answer?.error && this.#refused(answer.error, asked)) return;
       if (answer || asked === ASKS.length) break;
       this.#pending();
       await this.#pause(ASKS[asked]);
+      // A page that slept meanwhile must not make the phone ring when nobody expects it.
+      if (Date.now() - began >= GIVE_UP * 1000) break;
     }
     this.#asking = false;
     this.#pending();
@@ -429,6 +453,7 @@ export class Payment {
 
   /** Sees to it that every change of the document is noticed, and that this ends. */
   #watch() {
+    if (this.#closed) return;
     const look = () => this.#look();
     this.#stops.push(this.#daraja.listen((document) => document.$id === this.id && this.#see(document)), onForeground(look));
     for (const seconds of READS) this.#after(seconds, look);
@@ -447,6 +472,7 @@ export class Payment {
   }
 
   async #look() {
+    if (this.#over) return;
     const document = await this.#daraja.read(this.id);
     if (document?.$id === this.id) this.#see(document);
   }
@@ -461,7 +487,7 @@ export class Payment {
   }
 
   #pending() {
-    if (!this.#state.last && this.#state.name !== 'Pending') this.#become('Pending', { document: this.#state.document });
+    if (this.#state.name !== 'Pending') this.#become('Pending', { document: this.#state.document });
   }
 
   /**
@@ -469,9 +495,9 @@ export class Payment {
    * @param {{document?: ?PaymentDocument, error?: ?DarajaError}} [more]
    */
   #become(name, more) {
-    if (this.#state.last) return;
+    if (this.#over) return;
     if (name === 'Pending' && this.#state.name === 'Pending' && this.#state.document?.$updatedAt === more?.document?.$updatedAt) return;
-    this.#state = new State(name, this.id, more);
+    this.#state = new State(name, this.id, { ...more, instead: this.busy !== null });
     this.#tell();
   }
 
@@ -503,7 +529,9 @@ export class Payment {
 
 /** What [Daraja.watch] returns. */
 class Watch {
-  #daraja; #references; #tell; #live = true; #closed = false;
+  #daraja; #references; #tell; #closed = false;
+  /** @type {?boolean} whether all could be read the last time; null before the first */
+  #live = null;
   /** @type {Map<string, PaymentDocument>} */
   #documents = new Map();
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -538,22 +566,26 @@ class Watch {
     if (this.#references.includes(document.reference ?? '') && this.#put([document])) this.#say();
   }
 
-  /** Reads all again. It happens by itself, too. */
+  /**
+   * Reads all again, which happens by itself, too. What is new is told before it returns.
+   * @returns {Promise<boolean>} whether all could be read
+   */
   async refresh() {
     clearTimeout(this.#timer);
-    const before = this.#live;
-    let changed = false;
+    let changed = false, read = true;
     try {
       const documents = await this.#daraja.list([{ method: 'equal', attribute: 'reference', values: this.#references }]);
       changed = this.#put(documents);
-      this.#live = true;
     } catch {
-      this.#live = false;
+      read = false;
     }
-    if (this.#closed) return;
+    if (this.#closed) return false;
+    const before = this.#live;
+    this.#live = read;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.refresh(), (this.#live ? WATCH_EVERY : WATCH_AGAIN) * 1000);
-    if (changed || before !== this.#live) this.#say();
+    this.#timer = setTimeout(() => this.refresh(), (read ? WATCH_EVERY : WATCH_AGAIN) * 1000);
+    if (changed || before !== read) this.#say();
+    return read;
   }
 
   close() {
@@ -579,7 +611,8 @@ class Watch {
   }
 
   #say() {
-    if (!this.#closed) tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
+    if (this.#closed || this.#live === null) return;
+    tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
   }
 }
 

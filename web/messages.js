@@ -32,3 +32,6 @@ export const messages = [
   {"status":"TIMEOUT","code":"","en":"We do not know yet whether the payment was completed. Please check your M-PESA messages before you pay again.","sw":"Bado hatujui kama malipo yamekamilika. Tafadhali angalia SMS za M-PESA kabla ya kulipa tena.","askAgain":false,"cause":""},
   {"status":"PENDING","code":"","en":"Please look at your phone and enter your M-PESA PIN.","sw":"Tafadhali angalia simu yako na uweke PIN yako ya M-PESA.","askAgain":false,"cause":""},
 ];
+
+// What to say of a SUCCESS whose receipt is still to come.
+export const receiptFollows = {"en":"Payment completed. The receipt follows.","sw":"Malipo yamekamilika. Risiti itafuata."};

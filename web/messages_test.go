@@ -57,5 +57,13 @@ func messages() (string, error) {
 		b.WriteString("  " + string(row) + ",\n")
 	}
 	b.WriteString("];\n")
+	receipt, err := json.Marshal(struct {
+		English string `json:"en"`
+		Swahili string `json:"sw"`
+	}{parse.ReceiptFollows, parse.ReceiptFollowsSW})
+	if err != nil {
+		return "", err
+	}
+	b.WriteString("\n// What to say of a SUCCESS whose receipt is still to come.\nexport const receiptFollows = " + string(receipt) + ";\n")
 	return b.String(), nil
 }

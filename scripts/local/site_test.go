@@ -36,7 +36,7 @@ func TestSiteFiles(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "text/html", "/stage.css": "text/css", "/stage.js": "text/javascript",
 		"/chama/": "text/html", "/chama/chama.css": "text/css", "/chama/chama.js": "text/javascript", "/chama/bill.js": "text/javascript",
-		"/chama/words.js": "text/javascript", "/chama/config.js": "text/javascript", "/daraja.js": "text/javascript", "/messages.js": "text/javascript",
+		"/chama/words.js": "text/javascript", "/chama/form.js": "text/javascript", "/chama/page.js": "text/javascript", "/chama/config.js": "text/javascript", "/daraja.js": "text/javascript", "/messages.js": "text/javascript",
 	} {
 		if status, contentType, _ := get(t, s, path); status != http.StatusOK || !strings.HasPrefix(contentType, want) {
 			t.Errorf("%s: %d %s, want %s", path, status, contentType, want)

@@ -4,6 +4,8 @@ import { stateOf } from '../daraja.js';
 
 /** The most that M-Pesa takes in one payment, in shillings. */
 export const MOST = 250_000;
+/** The most members of a bill: their numbers have two digits at most. */
+export const PEOPLE = 99;
 
 /**
  * @typedef {import('../daraja.js').PaymentDocument} PaymentDocument
@@ -15,10 +17,11 @@ export const MOST = 250_000;
  * @property {number} share in whole shillings
  *
  * @typedef {object} Bill
- * @property {string} code six characters, with which every reference begins
+ * @property {string} code eight characters, with which every reference begins: with -99 it has eleven of the twelve that M-Pesa takes
  * @property {string} name
  * @property {number} total
  * @property {Member[]} members
+ * @property {string} maker the id of the user who made it, and who alone may read its payments
  *
  * @typedef {object} Attempt One payment that a member was asked for.
  * @property {string} id
@@ -55,7 +58,7 @@ export const reference = (bill, n) => `${bill.code}-${n + 1}`;
 
 /** A new bill's code. */
 export function newCode() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(3)), (b) => b.toString(16).padStart(2, '0')).join('').toUpperCase();
+  return Array.from(crypto.getRandomValues(new Uint8Array(4)), (b) => b.toString(16).padStart(2, '0')).join('').toUpperCase();
 }
 
 /**
@@ -65,6 +68,14 @@ export function newCode() {
  */
 export function paid(documents) {
   return documents.filter((d) => d.status === 'SUCCESS').reduce((sum, d) => sum + (d.amount ?? d.requestedAmount ?? 0), 0);
+}
+
+/**
+ * The receipts of what was paid, of which somebody who paid twice has two.
+ * @param {PaymentDocument[]} documents
+ */
+export function receipts(documents) {
+  return documents.filter((d) => d.status === 'SUCCESS' && d.receipt).map((d) => d.receipt);
 }
 
 /**
@@ -108,25 +119,26 @@ export function take(attempts, document) {
  * A link to a bill, without the phones: what follows # is not sent to any server.
  * @param {Bill} bill
  */
-export function toHash({ code, name, total, members }) {
-  const text = JSON.stringify([code, name, total, members.map((m) => [m.name, m.share])]);
+export function toHash({ code, name, total, members, maker }) {
+  const text = JSON.stringify([code, name, total, members.map((m) => [m.name, m.share]), maker]);
   return '#' + btoa(String.fromCharCode(...new TextEncoder().encode(text))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
 /**
- * The bill in a link; null if there is none.
+ * The bill in a link; null if there is none, or none like that could have been made here.
  * @param {string} hash
  * @returns {?Bill}
  */
 export function fromHash(hash) {
   try {
     const bytes = Uint8Array.from(atob(hash.slice(1).replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
-    const [code, name, total, members] = JSON.parse(new TextDecoder().decode(bytes));
+    const [code, name, total, members, maker] = JSON.parse(new TextDecoder().decode(bytes));
     /** @type {Bill} */
-    const bill = { code, name, total, members: members.map((/** @type {[string, number]} */ [name, share]) => ({ name, share })) };
+    const bill = { code, name, total, members: members.map((/** @type {[string, number]} */ [name, share]) => ({ name, share })), maker };
+    const named = (/** @type {{name: any}} */ { name }) => typeof name === 'string' && name !== '' && name === name.trim();
     const whole = (/** @type {number} */ n) => Number.isSafeInteger(n) && n > 0;
-    const sound = /^[0-9A-F]{6}$/.test(code) && typeof name === 'string' && whole(total) && members.length > 0 && members.length < 100 &&
-      bill.members.every((m) => typeof m.name === 'string' && whole(m.share));
+    const sound = /^[0-9A-F]{8}$/.test(code) && named(bill) && typeof maker === 'string' && maker !== '' && members.length <= PEOPLE &&
+      bill.members.every((m) => named(m) && whole(m.share)) && whole(total) && total === bill.members.reduce((sum, m) => sum + m.share, 0);
     return sound ? bill : null;
   } catch {
     return null;

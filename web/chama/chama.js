@@ -2,51 +2,28 @@
 // became of it. What was paid is read from the documents alone.
 
 import { Daraja, State } from '../daraja.js';
-import { MOST, csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from './bill.js';
+import { csv, decisive, fromHash, paid, receipts, reference, take, toHash } from './bill.js';
 import config from './config.js';
-import { phrase } from './words.js';
-
-const $ = (id) => document.getElementById(id);
+import { fill, onMade, reword } from './form.js';
+import { $, kept, language, money, say, speak, translate, write } from './page.js';
 
 /** How long a prompt may still be on the phone, in seconds. The function asks it for nothing else until then. */
 const PROMPT = 90;
 /** How long M-Pesa takes the same amount from one phone once only, in seconds. */
 const REPEAT = 120;
 
-/** What is kept in this browser. Phones are kept nowhere else. */
-const kept = {
-  get(key) { try { return JSON.parse(localStorage.getItem('chama.' + key)); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem('chama.' + key, JSON.stringify(value)); } catch { /* the page works without */ } },
-};
-
-// Language
-
-let language = kept.get('language') ?? (navigator.language.startsWith('sw') ? 'sw' : 'en');
-const say = (key, values) => phrase(language, key, values);
-const money = (amount) => 'KES ' + amount.toLocaleString('en-KE');
-
-function speak(chosen) {
-  language = chosen;
-  kept.set('language', chosen);
-  document.documentElement.lang = chosen;
-  document.title = say('title');
-  translate(document);
-  for (const b of document.querySelectorAll('[data-language]')) b.setAttribute('aria-pressed', String(b.dataset.language === chosen));
-  number();
-  showSplit();
+/** Says everything in a language. */
+function speakAll(chosen) {
+  speak(chosen);
+  reword();
   show();
 }
 
-function translate(within) {
-  for (const e of within.querySelectorAll('[data-text]')) e.textContent = say(e.dataset.text);
-  for (const e of within.querySelectorAll('[data-label]')) e.setAttribute('aria-label', say(e.dataset.label));
-}
-
-for (const b of document.querySelectorAll('[data-language]')) b.addEventListener('click', () => speak(b.dataset.language));
+for (const b of document.querySelectorAll('[data-language]')) b.addEventListener('click', () => speakAll(b.dataset.language));
 
 /** Shows one of the page's parts. */
 function turnTo(id) {
-  for (const part of ['loading', 'sign-in', 'new-bill', 'bill']) $(part).hidden = part !== id;
+  for (const part of ['loading', 'sign-in', 'new-bill', 'not-yours', 'bill']) $(part).hidden = part !== id;
   $('net').hidden = id !== 'bill';
   $('sign-out').hidden = !signedIn;
 }
@@ -61,6 +38,8 @@ function wait(why) {
 // Signing in
 
 let account, daraja, signedIn = false;
+/** The id of the user who has signed in. */
+let user = '';
 
 async function load({ src, integrity }) {
   const script = Object.assign(document.createElement('script'), { src, integrity, crossOrigin: 'anonymous' });
@@ -73,7 +52,7 @@ async function load({ src, integrity }) {
 }
 
 async function begin() {
-  speak(language);
+  speakAll(language);
   try {
     const { Client, Account, Functions, Databases } = await load(config.sdk);
     const client = new Client().setEndpoint(config.endpoint).setProject(config.project);
@@ -89,7 +68,7 @@ async function begin() {
 /** Goes on with whoever is signed in. Only an answer that it is nobody leads to signing in. */
 async function enter() {
   try {
-    await account.get();
+    user = (await account.get()).$id;
   } catch (e) {
     if (e.code !== 401) {
       wait('unreachable');
@@ -102,11 +81,21 @@ async function enter() {
     return;
   }
   signedIn = true;
+  choose();
+}
+
+/** Shows the bill in the link, else this browser's own, else the form for a new one. */
+function choose() {
   const linked = fromHash(location.hash), own = kept.get('bill');
   if (linked && linked.code !== own?.code) open(linked);
   else if (own) open(own);
   else compose();
 }
+
+window.addEventListener('hashchange', () => {
+  const linked = fromHash(location.hash);
+  if (signedIn && linked && linked.code !== bill?.code) choose();
+});
 
 async function signIn(how) {
   $('sign-in-problem').textContent = '';
@@ -135,98 +124,16 @@ $('sign-out').addEventListener('click', async () => {
 // A new bill
 
 function compose() {
+  leave();
   bill = null;
-  const example = config.example ?? { name: '', total: '', members: [{}, {}, {}] };
-  const form = $('bill-form').elements;
-  form.name.value = example.name;
-  form.total.value = example.total;
-  $('people').replaceChildren();
-  for (const m of example.members) addPerson(m);
-  showSplit();
+  fill(config.example ?? { name: '', total: '', members: [{}, {}, {}] });
   turnTo('new-bill');
 }
 
-function addPerson({ name = '', phone = '' } = {}) {
-  const person = $('person').content.firstElementChild.cloneNode(true);
-  person.querySelector('[name=member]').value = name;
-  person.querySelector('[name=phone]').value = phone;
-  person.querySelector('.remove').addEventListener('click', () => {
-    person.remove();
-    number();
-    showSplit();
-    $('add').focus();
-  });
-  person.addEventListener('input', number);
-  $('people').append(person);
-  translate(person);
-  number();
-  return person;
-}
-
-/** Gives each row its number and its remove button a name, for those who hear the page. */
-function number() {
-  const people = [...$('people').children];
-  people.forEach((person, i) => {
-    const name = person.querySelector('[name=member]').value || say('memberOf', { n: i + 1 });
-    person.setAttribute('aria-label', say('memberOf', { n: i + 1 }));
-    person.querySelector('.remove').setAttribute('aria-label', say('remove', { name }));
-    person.querySelector('.remove').disabled = people.length < 2;
-  });
-}
-
-const wholeShillings = (text) => (/^\d{1,9}$/.test(text.replace(/[\s,]/g, '')) ? Number(text.replace(/[\s,]/g, '')) : 0);
-
-function showSplit() {
-  const people = $('people').children.length, total = wholeShillings($('bill-form').elements.total.value);
-  if (people === 0 || total < people) {
-    $('split').textContent = say('shareNone');
-    return;
-  }
-  const shares = split(total, people), most = money(shares[0]), least = money(shares[people - 1]);
-  $('split').textContent = say(most === least ? 'shareEach' : 'shareUneven', { n: people, amount: most, most, least });
-}
-
-$('bill-form').addEventListener('input', showSplit);
-$('add').addEventListener('click', () => {
-  addPerson().querySelector('input').focus();
-  showSplit();
-});
-
-let problems = 0;
-
-/** Says below a field what is wrong with it, or nothing. The first one gets the focus. */
-function complain(input, place, key, values) {
-  place.id ||= `problem-${++problems}`;
-  input.setAttribute('aria-describedby', place.id);
-  input.setAttribute('aria-invalid', String(Boolean(key)));
-  if (key && !document.querySelector('[aria-invalid=true]:focus')) input.focus();
-  place.textContent = key ? say(key, values) : place.textContent;
-  return !key;
-}
-
-$('bill-form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  const form = event.target.elements, people = [...$('people').children];
-  for (const p of event.target.querySelectorAll('.problem')) p.textContent = '';
-  document.activeElement.blur();
-  const name = form.name.value.trim(), total = wholeShillings(form.total.value);
-  let sound = complain(form.name, $('problem-name'), name ? '' : 'badName');
-  const high = total > MOST * people.length;
-  sound &= complain(form.total, $('problem-total'), total < people.length ? 'badTotal' : high ? 'badTotalHigh' : '', { amount: money(MOST) });
-  const shares = split(total, people.length), phones = new Set();
-  const members = people.map((person, i) => {
-    const field = person.querySelector('[name=member]'), tel = person.querySelector('[name=phone]'), place = person.querySelector('.problem');
-    const phone = phoneNumber(tel.value);
-    sound &= complain(tel, place, !phone ? 'badPhone' : phones.has(phone) ? 'samePhone' : '');
-    sound &= complain(field, place, field.value.trim() ? '' : 'badMember');
-    phones.add(phone);
-    return { name: field.value.trim(), phone, share: shares[i] };
-  });
-  if (!sound) return;
-  const made = { code: newCode(), name, total, members };
-  kept.set('bill', made);
-  kept.set('asked', {});
-  open(made);
+onMade((made) => {
+  const own = { ...made, maker: user };
+  kept.set('bill', own);
+  open(own);
   $('ask-all').focus();
 });
 
@@ -234,40 +141,55 @@ $('bill-form').addEventListener('submit', (event) => {
 
 /** @type {?import('./bill.js').Bill} */
 let bill = null;
-let watch = null, documents = [], live = true;
-/** Per member: the node, the attempts, and what was shown and said last. */
+let watch = null, documents = [], live = false;
+/** What is stored was read at least once. Until then nothing is said of who has paid. */
+let read = false;
+/** Everybody is being asked: what is stored is read first. */
+let askingAll = false;
+/** Per member: the node, the attempts, whether a button of it is at work, and what was shown and said last. */
 let lines = [];
 /** The streams, by the ids of the payments that they tell of. */
 let streams = new Map();
 
-/** Shows a bill, and goes on with what was asked for. */
-function open(opened) {
+/** Leaves the bill that is shown. */
+function leave() {
   watch?.close();
+  watch = null;
   for (const s of streams.values()) s.close();
-  bill = opened;
-  documents = [];
-  live = true;
   streams = new Map();
+  documents = [];
+  lines = [];
+  live = read = false;
+  trouble('');
+}
+
+/** Shows a bill, and goes on with what was asked for. Only its maker may read what was paid. */
+function open(opened) {
+  leave();
+  bill = opened;
   history.replaceState(null, '', toHash(bill));
+  if (bill.maker !== user) {
+    $('not-yours-name').textContent = bill.name;
+    turnTo('not-yours');
+    return;
+  }
   lines = bill.members.map((member, n) => {
     const node = $('member').content.firstElementChild.cloneNode(true);
     node.querySelector('.face').textContent = [...member.name][0].toUpperCase();
     node.querySelector('h3').textContent = member.name;
     node.querySelector('.phone').textContent = member.phone ? member.phone.replace(/^254(...)...(...)$/, '0$1 ••• $2') : '';
     node.querySelector('.share').textContent = money(member.share);
-    const line = { member, node, attempts: [], shown: '', said: '', reference: reference(bill, n) };
+    const line = { member, node, attempts: [], busy: false, shown: '', said: '', reference: reference(bill, n) };
     node.querySelector('.ask').addEventListener('click', () => askAgain(line));
     node.querySelector('.check').addEventListener('click', () => check(line));
     return line;
   });
   $('members').replaceChildren(...lines.map((line) => line.node));
   $('bar').replaceChildren(...bill.members.map((m) => Object.assign(document.createElement('span'), { style: `flex: ${m.share}` })));
-  const asked = kept.get('asked') ?? {};
-  for (const line of lines) {
-    for (const { id, at } of asked[line.reference] ?? []) follow(line, daraja.resume(id), at);
-  }
+  lines.forEach(recall);
   watch = daraja.watch(lines.map((line) => line.reference), (seen) => {
     ({ documents, live } = seen);
+    read ||= live;
     for (const d of documents) {
       const line = lines.find((l) => l.reference === d.reference);
       const attempt = take(line.attempts, d);
@@ -292,14 +214,16 @@ function follow(line, payment, at) {
         attempt.state = new State('Error', attempt.id, { error: payment.busy });
         payment.close();
       } else if (document) {
+        const unsent = attempt.id;
         line.attempts = line.attempts.filter((a) => a !== attempt && a.id !== state.id);
         line.attempts.push(attempt = { id: state.id, at: Date.parse(document.$createdAt), state });
         streams.set(state.id, payment);
-        keep(line);
+        keep(line, unsent);
       }
     } else if (!(attempt.state.last && (state.name === 'Timeout' || !state.last))) {
       // What a document said before stands: the stream may know less.
       attempt.state = state;
+      if (state.name === 'Error') keep(line);
     }
     // The pot and the line learn of it together.
     if (state.document) watch?.see(state.document);
@@ -307,11 +231,39 @@ function follow(line, payment, at) {
   });
 }
 
-/** Notes which payments a member was asked for, before the first of it is sent. */
-function keep(line) {
+/**
+ * Notes which payments a member was asked for, before the first of it is sent. What
+ * another tab has noted stays, and what is known not to have been sent goes.
+ */
+function keep(line, without = '') {
   const asked = kept.get('asked') ?? {};
-  asked[line.reference] = line.attempts.map(({ id, at }) => ({ id, at }));
+  const ids = new Map([...(asked[line.reference] ?? []), ...line.attempts].map(({ id, at }) => [id, { id, at }]));
+  ids.delete(without);
+  for (const a of line.attempts) if (a.state.name === 'Error') ids.delete(a.id);
+  asked[line.reference] = [...ids.values()];
   kept.set('asked', asked);
+}
+
+/** Goes on with what a member was asked for in another tab, or before a reload. */
+function recall(line) {
+  for (const { id, at } of (kept.get('asked') ?? {})[line.reference] ?? []) {
+    if (!line.attempts.some((a) => a.id === id)) follow(line, daraja.resume(id), at);
+  }
+}
+
+/**
+ * Reads what is stored, in this browser and on the server, just before somebody is asked:
+ * neither M-Pesa nor the function refuses to take once more what was paid. False if it
+ * cannot be read, or another bill is shown by then.
+ */
+async function upToDate() {
+  const watched = watch;
+  trouble('');
+  const fresh = await watched.refresh();
+  if (watched !== watch) return false;
+  lines.forEach(recall);
+  if (!fresh) trouble('notRead');
+  return fresh;
 }
 
 function ask(line, again) {
@@ -324,33 +276,72 @@ function ask(line, again) {
 const mayAsk = (line) => Boolean(line.member.phone);
 const standing = (line) => decisive(line.attempts)?.state ?? new State('Idle', '');
 
-/** Asks a member. Where the earlier request may still be charged, the person decides. */
+/** Has a member's buttons rest while one of them is at work. */
+async function busyWith(line, work) {
+  if (line.busy) return;
+  line.busy = true;
+  show();
+  try {
+    await work();
+  } finally {
+    line.busy = false;
+    show();
+  }
+}
+
+/**
+ * Asks a member, unless they stand otherwise than was shown. Where the earlier request may
+ * still be charged, the person decides.
+ */
 async function askAgain(line) {
   if (line.node.querySelector('.ask').getAttribute('aria-disabled') === 'true') return;
   const state = standing(line);
-  if (state.name === 'Idle' || state.askAgain) {
-    ask(line, false);
-    return;
-  }
-  if (await sureOf(line)) ask(line, state.mayPayAgain);
+  const stands = async () => {
+    if (!await upToDate()) return false;
+    const { id, name } = standing(line);
+    return id === state.id && name === state.name;
+  };
+  await busyWith(line, async () => {
+    if (!await stands()) return;
+    const free = state.name === 'Idle' || state.askAgain;
+    if (free || await sureOf(line) && await stands()) ask(line, state.name === 'Timeout');
+  });
 }
 
-function sureOf(line) {
+/** Asks everybody who was never asked. */
+async function askAll() {
+  if (!read || askingAll) return;
+  askingAll = true;
+  show();
+  if (await upToDate()) for (const line of lines) if (mayAsk(line) && line.attempts.length === 0) ask(line, false);
+  askingAll = false;
+  show();
+}
+
+/** Asks the person. One question at a time: an answer is to that one alone. */
+async function sureOf(line) {
   const dialog = $('risk');
+  if (dialog.open) return false;
   $('risk-title').textContent = say('riskTitle', line.member);
   $('risk-text').textContent = say('riskText', line.member);
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'risk' && !['Success', 'Pending', 'Initiating'].includes(standing(line).name)), { once: true });
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'risk'), { once: true });
   });
 }
 
-/** Asks for the outcome that nobody knew. */
+/** Asks for the outcome that nobody knew, and says what came of it. */
 async function check(line) {
-  const { id } = standing(line);
-  await daraja.call('/stk/check', { id });
-  watch.refresh();
+  const watched = watch;
+  trouble('');
+  await busyWith(line, async () => {
+    const answer = await daraja.call('/stk/check', { id: standing(line).id });
+    const fresh = await watched.refresh();
+    if (watched !== watch) return;
+    if (!answer || answer.error || !fresh) trouble('notChecked');
+    else if (standing(line).name === 'Timeout') line.said = null;
+  });
 }
 
 // What is shown
@@ -368,53 +359,60 @@ function countdown(line, attempt, now) {
 
 const clockTime = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
-const LOOKS = { Idle: '', Initiating: 'going', Pending: 'going', Checking: 'going', Success: 'paid', Failed: 'not', Cancelled: 'not', Timeout: 'going', Error: 'not' };
+const LOOKS = { unknown: '', Idle: '', Initiating: 'going', Pending: 'going', Checking: 'going', Success: 'paid', Failed: 'not', Cancelled: 'not', Timeout: 'going', Error: 'not' };
 const ICONS = {
-  Idle: 'M8 8h.01', Initiating: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0', Pending: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0',
+  unknown: '', Idle: 'M8 8h.01', Initiating: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0', Pending: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0',
   Checking: 'M8 4v4l2.5 2M8 1.5a6.5 6.5 0 1 0 .01 0', Success: 'M3 8.5l3.5 3.5L13 5', Failed: 'M4 4l8 8M12 4l-8 8', Cancelled: 'M4 8h8',
   Timeout: 'M6 6a2 2 0 1 1 2.6 1.9c-.4.2-.6.5-.6 1V10M8 12.5h.01', Error: 'M4 4l8 8M12 4l-8 8',
 };
 
 /** Brings the page up to date. It changes only what differs, so that nothing flickers. */
 function show() {
-  if (!bill) return;
+  if (!watch) return;
   const now = Date.now();
   showPot();
   for (const line of lines) showLine(line, now);
   $('watching').hidden = lines.some(mayAsk);
   $('ask-all').hidden = !lines.some(mayAsk);
-  $('ask-all').disabled = !lines.some((line) => mayAsk(line) && line.attempts.length === 0);
+  $('ask-all').disabled = read && !lines.some((line) => mayAsk(line) && line.attempts.length === 0);
+  $('ask-all').setAttribute('aria-disabled', String(!read || askingAll));
+  $('csv').disabled = !read;
   write($('net-word'), say(live && navigator.onLine ? 'live' : 'offline'));
   $('net').classList.toggle('off', !(live && navigator.onLine));
 }
 
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+/** Says what went wrong with what a button was to do; '' if nothing. */
+function trouble(key) {
+  if (key) $('trouble').dataset.text = key;
+  else delete $('trouble').dataset.text;
+  write($('trouble'), key && say(key));
 }
 
 function showPot() {
   const sum = paid(documents), { total } = bill;
   write($('bill-name'), bill.name);
-  write($('collected'), money(sum));
+  write($('collected'), read ? money(sum) : say('unknown'));
   write($('of-total'), say('ofTotal', { total: money(total) }));
-  write($('rest'), sum > total ? say('tooMuch', { amount: money(sum - total) }) : sum === total ? say('full') : say('toGo', { amount: money(total - sum) }));
+  write($('rest'), !read ? say('unknown') : sum > total ? say('tooMuch', { amount: money(sum - total) }) : sum === total ? say('full') : say('toGo', { amount: money(total - sum) }));
   $('pot').classList.toggle('full', sum >= total);
   $('liquid').style.transform = `translateY(${Math.round(186 - 134 * Math.min(1, sum / total))}px)`;
   const bar = $('bar');
   bar.setAttribute('aria-valuemax', total);
-  bar.setAttribute('aria-valuenow', Math.min(sum, total));
-  bar.setAttribute('aria-valuetext', potWords());
+  if (read) bar.setAttribute('aria-valuenow', Math.min(sum, total));
+  else bar.removeAttribute('aria-valuenow');
+  bar.setAttribute('aria-valuetext', read ? potWords() : say('unknown'));
   lines.forEach((line, n) => bar.children[n].classList.toggle('paid', paidBy(line) > 0));
 }
 
 const potWords = () => say('potLabel', { collected: money(paid(documents)), total: money(bill.total) });
-const paidBy = (line) => paid(documents.filter((d) => d.reference === line.reference));
+const documentsOf = (line) => documents.filter((d) => d.reference === line.reference);
+const paidBy = (line) => paid(documentsOf(line));
 
 function showLine(line, now) {
   const attempt = decisive(line.attempts), state = standing(line), part = (name) => line.node.querySelector(name);
   const age = attempt ? ageOf(attempt, now) : 0;
   if (attempt && state.last) attempt.endedAt ??= now;
-  const look = state.name === 'Pending' && age > PROMPT ? 'Checking' : state.name;
+  const look = !read ? 'unknown' : state.name === 'Pending' && age > PROMPT ? 'Checking' : state.name;
   if (line.shown !== look) {
     line.shown = look;
     line.node.className = 'member ' + LOOKS[look];
@@ -423,21 +421,22 @@ function showLine(line, now) {
   write(part('.word'), say(look));
   const open = look === 'Initiating' || look === 'Pending';
   write(part('.time'), open ? clockTime(age) : '');
-  write(part('.detail'), detail(line, state, look));
+  write(part('.detail'), read ? detail(line, state, look) : '');
 
   const askButton = part('.ask'), checkButton = part('.check');
   const settled = state.last && state.name !== 'Success';
-  askButton.hidden = !mayAsk(line) || !(state.name === 'Idle' || settled);
-  checkButton.hidden = state.name !== 'Timeout';
+  askButton.hidden = !read || !mayAsk(line) || !(state.name === 'Idle' || settled);
+  checkButton.hidden = !read || state.name !== 'Timeout';
   const left = settled ? Math.ceil(countdown(line, attempt, now)) : 0;
-  askButton.setAttribute('aria-disabled', String(left > 0));
+  askButton.setAttribute('aria-disabled', String(left > 0 || line.busy));
+  checkButton.setAttribute('aria-disabled', String(line.busy));
   write(askButton, left > 0 ? say('againIn', { time: clockTime(left) }) : state.name === 'Idle' ? say('ask') : say('again'));
   // The name comes last, so that it can be called up by what is seen.
   askButton.setAttribute('aria-label', `${askButton.textContent}: ${line.member.name}`);
-  write(checkButton, say('check'));
-  checkButton.setAttribute('aria-label', `${say('check')}: ${line.member.name}`);
+  write(checkButton, say(line.busy ? 'checking' : 'check'));
+  checkButton.setAttribute('aria-label', `${checkButton.textContent}: ${line.member.name}`);
 
-  announce(line, state, look);
+  if (read) announce(line, state, look);
 }
 
 /** The sentence below a member's state. */
@@ -446,7 +445,8 @@ function detail(line, state, look) {
     const sum = paidBy(line), more = sum - line.member.share;
     const receipt = state.document?.receipt ? say('receipt', { receipt: state.document.receipt }) : say('receiptFollows');
     const open = line.attempts.some((a) => !a.state.last);
-    return [receipt, more > 0 && say('paidTwice', { amount: money(sum), more: money(more) }), open && say('furtherOpen')].filter(Boolean).join('. ').replace(/\.\. /g, '. ');
+    const further = [more > 0 && say('paidTwice', { amount: money(sum), more: money(more) }), open && say('furtherOpen')].filter(Boolean).join(' ');
+    return further ? `${receipt}. ${further}` : receipt;
   }
   if (state.name === 'Error') {
     const key = state.error.type, { message } = state.error;
@@ -458,14 +458,17 @@ function detail(line, state, look) {
   return look === 'Checking' ? new State('Timeout', state.id).text(language) : state.text(language);
 }
 
-/** Tells those who hear the page what has changed, once. */
+/** What is still to be told to those who hear the page. */
+const news = [];
+
+/** Tells those who hear the page what has changed, once, and all that changes at once. */
 function announce(line, state, look) {
   if (line.said === look) return;
   const first = line.said === '';
   line.said = look;
   if (first || look === 'Initiating') return;
   const words = look === 'Success' ? say('saidPaid', { name: line.member.name, pot: potWords() }) : `${line.member.name}: ${say(look)}. ${detail(line, state, look)}`;
-  write($('said'), words);
+  if (news.push(words) === 1) setTimeout(() => { $('said').textContent = news.splice(0).join(' '); });
 }
 
 // Times run, and so do countdowns.
@@ -473,18 +476,16 @@ setInterval(show, 1000);
 window.addEventListener('online', show);
 window.addEventListener('offline', show);
 
-$('ask-all').addEventListener('click', () => {
-  for (const line of lines) if (mayAsk(line) && line.attempts.length === 0) ask(line, false);
-  show();
-});
-$('other').addEventListener('click', () => {
-  watch.close();
-  for (const s of streams.values()) s.close();
-  localStorage.removeItem('chama.bill');
-  history.replaceState(null, '', location.pathname);
-  compose();
-  $('bill-form').elements.name.focus();
-});
+$('ask-all').addEventListener('click', askAll);
+for (const b of document.querySelectorAll('.new')) {
+  b.addEventListener('click', () => {
+    // Somebody else's bill, in a link, leaves the one that this browser keeps alone.
+    if (kept.get('bill')?.code === bill.code) localStorage.removeItem('chama.bill');
+    history.replaceState(null, '', location.pathname);
+    compose();
+    $('bill-form').elements.name.focus();
+  });
+}
 $('copy').addEventListener('click', async () => {
   // Only https pages and those of this machine have a clipboard.
   await navigator.clipboard?.writeText(location.href).catch(() => {});
@@ -495,7 +496,7 @@ $('csv').addEventListener('click', () => {
   const head = ['csvName', 'csvShare', 'csvState', 'csvAmount', 'csvReceipt', 'csvTime'].map((key) => say(key));
   const rows = lines.map((line) => {
     const { name, document: d } = standing(line);
-    return [line.member.name, line.member.share, say(name), paidBy(line), d?.receipt ?? '', d?.mpesaTimestamp ?? ''];
+    return [line.member.name, line.member.share, say(name), paidBy(line), receipts(documentsOf(line)).join(' '), d?.mpesaTimestamp ?? ''];
   });
   const file = new Blob(['\uFEFF' + csv([head, ...rows])], { type: 'text/csv;charset=utf-8' });
   const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: `${bill.name.replace(/[^\p{L}\p{N} -]/gu, '') || bill.code}.csv` });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { csv, decisive, fromHash, newCode, paid, phoneNumber, reference, split, take, toHash } from '../chama/bill.js';
+import { csv, decisive, fromHash, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from '../chama/bill.js';
 import { State, stateOf } from '../daraja.js';
 import { words } from '../chama/words.js';
 
@@ -23,6 +23,12 @@ test('only what was paid is in the pot', () => {
   ];
   assert.equal(paid(documents), 800);
   assert.equal(paid([]), 0);
+});
+
+test('who paid twice has two receipts', () => {
+  assert.deepEqual(receipts([
+    { status: 'SUCCESS', receipt: 'UKN4T8W2QD' }, { status: 'SUCCESS', receipt: null }, { status: 'FAILED', receipt: null }, { status: 'SUCCESS', receipt: 'UKN8D3R6YM' },
+  ]), ['UKN4T8W2QD', 'UKN8D3R6YM']);
 });
 
 const document = (status, more = {}) => ({ $id: 'a', $createdAt: '2026-11-26T08:00:00.000+00:00', status, resultCode: null, receipt: null, ...more });
@@ -56,12 +62,27 @@ test('a document and a stream', () => {
 });
 
 test('a link has the bill, and no phone', () => {
-  const bill = { code: newCode(), name: 'Chakula cha jioni 🍲', total: 100, members: [{ name: 'Wanjirũ', phone: '254712345678', share: 100 }] };
+  const bill = { code: newCode(), name: 'Chakula cha jioni 🍲', total: 100, members: [{ name: 'Wanjirũ', phone: '254712345678', share: 100 }], maker: 'user-1' };
   const hash = toHash(bill);
   assert.deepEqual(fromHash(hash), { ...bill, members: [{ name: 'Wanjirũ', share: 100 }] });
   assert.doesNotMatch(atob(hash.slice(1).replaceAll('-', '+').replaceAll('_', '/')), /712345678/);
-  assert.match(reference(bill, 0), /^[0-9A-F]{6}-1$/);
-  for (const broken of ['', '#', '#!', '#' + btoa('[]'), '#' + btoa('["ABCDEF","x",-1,[["a",1]]]'), '#' + btoa('["abc","x",1,[["a",1]]]')]) assert.equal(fromHash(broken), null, broken);
+  assert.match(reference(bill, 0), /^[0-9A-F]{8}-1$/);
+  assert.ok(reference(bill, 98).length <= 12, 'M-Pesa takes no more');
+  for (const broken of ['', '#', '#!', '#' + btoa('[]'),]) assert.equal(fromHash(broken), null, broken);
+});
+
+test('a link is believed only if a bill like that could have been made', () => {
+  const link = (...parts) => '#' + btoa(JSON.stringify(parts));
+  assert.equal(fromHash(link('0123ABCD', 'x', 2, [['a', 1], ['b', 1]], 'u')).total, 2);
+  for (const [why, code, name, total, members, maker = 'u'] of [
+    ['the code is short', '0123AB', 'x', 1, [['a', 1]]], ['the code is of other characters', '0123ABCX', 'x', 1, [['a', 1]]],
+    ['no name', '0123ABCD', '', 1, [['a', 1]]], ['a name of spaces', '0123ABCD', ' ', 1, [['a', 1]]], ['no text for a name', '0123ABCD', 7, 1, [['a', 1]]],
+    ['a member without a name', '0123ABCD', 'x', 1, [['', 1]]], ['a member named by spaces', '0123ABCD', 'x', 1, [[' ', 1]]], ['a number for a member', '0123ABCD', 'x', 1, [[7, 1]]],
+    ['less than nothing', '0123ABCD', 'x', -1, [['a', -1]]], ['half a shilling', '0123ABCD', 'x', 1, [['a', 0.5], ['b', 0.5]]], ['a share of nothing', '0123ABCD', 'x', 1, [['a', 1], ['b', 0]]],
+    ['the shares are less than the total', '0123ABCD', 'x', 3, [['a', 1], ['b', 1]]], ['the shares are more', '0123ABCD', 'x', 1, [['a', 1], ['b', 1]]],
+    ['no maker', '0123ABCD', 'x', 1, [['a', 1]], ''], ['a number for the maker', '0123ABCD', 'x', 1, [['a', 1]], 7],
+    ['nobody', '0123ABCD', 'x', 1, []], ['too many', '0123ABCD', 'x', 100, Array(100).fill(['a', 1])],
+  ]) assert.equal(fromHash(link(code, name, total, members, maker)), null, why);
 });
 
 test('CSV', () => {

@@ -21,13 +21,13 @@ const refusal = (type, more = {}) => answer({ error: { type, message: type, clai
 
 /** An Appwrite that answers calls of the function in this order, and the last for ever. */
 class Server {
-  calls = []; document = null; reads = 0; closed = 0;
+  calls = []; document = null; reads = 0; opened = 0; closed = 0;
 
   constructor(...answers) { this.answers = answers; }
 
   daraja() {
     return new Daraja({
-      client: { subscribe: (channel, hear) => { this.channel = channel; this.hear = hear; return () => { this.closed++; }; } },
+      client: { subscribe: (channel, hear) => { this.channel = channel; this.hear = hear; this.opened++; return () => { this.closed++; }; } },
       databases: {
         getDocument: async (_d, _c, id) => {
           this.reads++;
@@ -35,7 +35,7 @@ class Server {
           if (this.document?.$id !== id) throw Object.assign(new Error('not found'), { code: 404 });
           return this.document;
         },
-        listDocuments: async (_d, _c, queries) => ({ documents: this.list?.(queries) ?? [] }),
+        listDocuments: async (_d, _c, queries) => ({ documents: (await this.list?.(queries)) ?? [] }),
       },
       functions: {
         createExecution: async (_f, body, async, path, method) => {
@@ -59,7 +59,7 @@ beforeEach(() => {
   mock.restoreAll();
   mock.timers.reset();
   mock.method(crypto, 'getRandomValues', (bytes) => { bytes[bytes.length - 1] = 0xa1; return bytes; }); // ID
-  mock.timers.enable({ apis: ['setTimeout'] });
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
 });
 
 /** Lets everything happen that waits for nothing but its turn. */
@@ -95,6 +95,16 @@ test('from asking to the receipt', async () => {
   await pass(200);
   assert.equal(server.reads, reads, 'nothing is read any more');
   assert.equal(names(), 'Idle Initiating Pending Success');
+});
+
+test('a payment without its receipt says that the receipt follows', async () => {
+  for (const [receipt, en, sw] of [[null, /receipt follows/, /Risiti itafuata/], ['', /receipt follows/, /Risiti itafuata/], ['UKN4T8W2QD', /Thank you/, /Asante/]]) {
+    const server = new Server(accepted());
+    const { payment } = await started(server);
+    server.publish({ ...paid(), receipt });
+    assert.match(payment.state.text('en'), en);
+    assert.match(payment.state.text('sw'), sw);
+  }
 });
 
 test('the iterator ends with the last state', async () => {
@@ -135,6 +145,67 @@ test('each payment has an id of its own, which can be kept before anything is se
   assert.notEqual(ids[0], ids[1]);
 });
 
+test('close ends every loop, after the states that came before', async () => {
+  const server = new Server(accepted()), seen = [];
+  const payment = server.daraja().pay(REQUEST);
+  const loops = [0, 1].map(async () => { for await (const s of payment) seen.push(s.name); });
+  await settle();
+  payment.close();
+  await Promise.all(loops);
+  assert.deepEqual(seen.sort(), ['Idle', 'Idle', 'Initiating', 'Initiating', 'Pending', 'Pending']);
+  for await (const s of payment) seen.push(s.name);
+  assert.equal(seen.at(-1), 'Pending', 'a later loop has the state that was left');
+  let heard = 0;
+  payment.onState(() => { heard++; });
+  server.hear({ payload: paid() });
+  await pass(200);
+  assert.deepEqual([heard, payment.state.name, server.closed], [1, 'Pending', 1]);
+});
+
+for (const [name, answered] of [['no reply', LOST], ['busy with another payment', refusal('busy', { claimed: true, id: OTHER })], ['an acceptance', accepted()]]) {
+  test(`closed while it asks, then ${name}: nothing more is asked or read`, async () => {
+    let reply;
+    const server = new Server(() => new Promise((resolve, reject) => { reply = answered === LOST ? reject : resolve; }), LOST);
+    const { payment, names } = await started(server);
+    payment.close();
+    reply(answered);
+    await pass(200);
+    assert.deepEqual([server.calls.length, server.reads, server.closed, payment.busy, names()], [1, 0, 1, null, 'Idle Initiating']);
+  });
+}
+
+test('closed between two asks, or before the first, it asks no more', async () => {
+  const server = new Server(LOST);
+  const { payment } = await started(server);
+  payment.close();
+  const unsent = server.daraja().pay(REQUEST);
+  unsent.close();
+  await pass(200);
+  assert.equal(server.calls.length, 1);
+});
+
+test('closed by a callback, at whatever state, it leaves nothing running', async () => {
+  for (const [at, calls] of [['Initiating', 0], ['Pending', 1]]) {
+    const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+    const payment = server.daraja().pay(REQUEST);
+    payment.onState(({ name }) => { if (name === at) payment.close(); });
+    await pass(200);
+    assert.deepEqual([server.calls.length, server.reads, server.opened - server.closed], [calls, 0, 0], at);
+  }
+});
+
+test('closed while it checks, it reads nothing more', async () => {
+  let reply;
+  const server = new Server(accepted(), () => new Promise((resolve) => { reply = resolve; }));
+  const { payment } = await started(server);
+  await pass(60);
+  payment.close();
+  const { reads } = server;
+  reply(answer({ status: 'PENDING' }));
+  await pass(200);
+  assert.deepEqual([server.reads, server.checks().length, payment.state.name], [reads, 1, 'Pending']);
+});
+
 for (const [name, document, want] of [
   ['SUCCESS', paid(), 'Success'], ['FAILED', stored('FAILED', { resultCode: 2001 }), 'Failed'],
   ['CANCELLED', stored('CANCELLED', { resultCode: 1032 }), 'Cancelled'], ['TIMEOUT', stored('TIMEOUT', { resultCode: 1037 }), 'Timeout'],
@@ -173,7 +244,7 @@ test('Safaricom is asked from 60 s on, and 120 s end it', async () => {
   await pass(1);
   assert.equal(names().split(' ').at(-1), 'Timeout');
   const { mayPayAgain, askAgain } = states.at(-1);
-  assert.deepEqual({ mayPayAgain, askAgain }, { mayPayAgain: true, askAgain: false });
+  assert.deepEqual({ mayPayAgain, askAgain }, { mayPayAgain: false, askAgain: false }, 'no other payment stood in the way');
   for (const language of ['en', 'sw']) assert.doesNotMatch(states.at(-1).text(language), /fail|not completed|hayakukamilika/i);
   assert.equal(server.pushes().length, 1);
 });
@@ -245,6 +316,16 @@ for (const [name, nothing] of [
   });
 }
 
+test('a page that slept asks for nothing new', async () => {
+  const server = new Server(LOST, accepted());
+  const { names } = await started(server);
+  mock.timers.tick(3600 * 1000); // every timer is due at once
+  await settle();
+  assert.equal(server.pushes().length, 1, 'no prompt comes an hour later');
+  await pass(10);
+  assert.equal(names(), 'Idle Initiating Pending Timeout');
+});
+
 test('after an ask without an answer, a refusal proves nothing', async () => {
   for (const type of ['unavailable', 'conflict', 'unauthenticated']) {
     const server = new Server(LOST, refusal(type));
@@ -291,10 +372,25 @@ test('busy with an id goes on with that payment', async () => {
   assert.deepEqual([payment.id, payment.state.name, payment.busy.retryAfter], [OTHER, 'Pending', 80]);
   server.publish({ ...stored('FAILED', { checkoutRequestId: '' }), $id: ID });
   assert.equal(payment.state.name, 'Pending', 'its own claim says nothing any more');
+  assert.equal(payment.state.mayPayAgain, false, 'its outcome is still to come');
   server.publish({ ...stored('TIMEOUT', { resultCode: 1037 }), $id: OTHER });
   const { name, mayPayAgain } = states.at(-1);
   assert.deepEqual([name, mayPayAgain], ['Timeout', true]);
   assert.equal(server.pushes().length, 1, 'a client never pays again by itself');
+});
+
+test('busy with a payment of which nothing is learned', async () => {
+  const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+  const { payment } = await started(server);
+  await pass(130);
+  assert.deepEqual([payment.state.name, payment.state.mayPayAgain], ['Timeout', true]);
+});
+
+test('busy with a payment that is paid', async () => {
+  const server = new Server(refusal('busy', { claimed: true, id: OTHER }));
+  const { payment } = await started(server);
+  server.publish({ ...paid(), $id: OTHER });
+  assert.deepEqual([payment.state.name, payment.state.mayPayAgain], ['Success', false]);
 });
 
 test('what is read late of the first payment says nothing of the other', async () => {
@@ -354,6 +450,56 @@ test('a watch never goes back', async () => {
   watch.see({ ...paid(), $id: '000000000000000000d4', reference: 'ORDER-8' });
   assert.deepEqual(said.at(-1), ['SUCCESS,SUCCESS', false]);
   watch.close();
+});
+
+test('a watch tells nothing before it has read, and then whatever there is', async () => {
+  const server = new Server(), said = [];
+  server.list = () => [];
+  const daraja = server.daraja();
+  const tell = ({ documents, live }) => said.push([documents.map((d) => d.status).join(), live]);
+  const empty = daraja.watch(['ORDER-7'], tell);
+  server.hear({ payload: stored('PENDING') });
+  empty.see(stored('PENDING'));
+  assert.deepEqual(said, [], 'that is not all there may be');
+  await settle();
+  assert.deepEqual(said.splice(0), [['PENDING', true]]);
+  empty.close();
+  const watch = daraja.watch(['ORDER-8'], tell);
+  await settle();
+  assert.deepEqual(said.splice(0), [['', true]], 'that there is none is news');
+  watch.close();
+  server.list = () => { throw LOST; };
+  const failing = daraja.watch(['ORDER-8'], tell);
+  await settle();
+  assert.deepEqual(said, [['', false]]);
+  failing.close();
+});
+
+test('two reads at once, of which one fails', async () => {
+  const server = new Server(), said = [];
+  const watch = server.daraja().watch(['ORDER-7'], ({ live }) => said.push(live));
+  await settle();
+  let reply;
+  server.list = () => new Promise((resolve) => { reply = resolve; });
+  const slow = watch.refresh();
+  server.list = () => { throw LOST; };
+  await watch.refresh();
+  reply([]);
+  await slow;
+  assert.deepEqual(said, [true, false, true]);
+  watch.close();
+});
+
+test('a refresh says whether all could be read', async () => {
+  const server = new Server();
+  const watch = server.daraja().watch(['ORDER-7'], () => {});
+  assert.equal(await watch.refresh(), true);
+  server.list = () => { throw LOST; };
+  assert.equal(await watch.refresh(), false);
+  server.list = () => [];
+  const late = watch.refresh();
+  watch.close();
+  assert.equal(await late, false, 'who has closed it learns nothing');
 });
 
 test('the status decides what is said, and the code says more', () => {

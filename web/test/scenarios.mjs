@@ -24,7 +24,7 @@ function observe() {
   let last = null;
   new MutationObserver(() => {
     const pot = document.getElementById('collected')?.textContent;
-    if (pot && pot !== last) { last = pot; window.seen('pot', Number(pot.replace(/\D/g, '')), Date.now()); }
+    if (/\d/.test(pot) && pot !== last) { last = pot; window.seen('pot', Number(pot.replace(/\D/g, '')), Date.now()); }
     document.querySelectorAll('.member').forEach((line, n) => {
       const key = document.getElementById('bill-name').textContent + ' ' + n;
       if (!line.classList.contains('paid') || paid.has(key)) return;
@@ -271,6 +271,15 @@ const scenarios = {
     await scene.press(PHONES[0], 'ignore');
     await line(page, 0).locator('.word', { hasText: 'Not known yet' }).waitFor({ timeout: 90_000 });
     assert.doesNotMatch(await line(page, 0).textContent(), /fail|not completed|not paid/i);
+    const checked = line(page, 0).getByRole('button', { name: 'Check now: Amina' });
+    await page.evaluate(() => { document.getElementById('said').textContent = ''; });
+    await checked.click();
+    await page.getByRole('status').getByText('Amina: Not known yet.').waitFor({ state: 'attached' });
+    await page.route('**/executions', async (route) => { await sleep(500); await route.abort(); });
+    await checked.click();
+    await line(page, 0).getByRole('button', { name: 'Checking…: Amina', disabled: true }).waitFor();
+    await page.getByRole('alert').getByText('It could not be checked just now').waitFor();
+    await page.unroute('**/executions');
     const again = line(page, 0).getByRole('button', { name: 'Ask again' });
     assert.match(await again.textContent(), /^Ask again in 0:\d\d$/);
     assert.equal(await again.getAttribute('aria-disabled'), 'true');
@@ -390,6 +399,24 @@ const scenarios = {
     assert.equal(await line(page, 1).getByRole('button').count(), 1);
   },
 
+  // Of what was refused before anything was stored, a reload knows that nothing was sent.
+  async 'refused, and reloaded'(scene) {
+    const page = await scene.bill();
+    const error = { type: 'unavailable', message: 'M-Pesa cannot be reached', claimed: false };
+    await page.route('**/executions', (route) => route.fulfill({
+      status: 201, json: { responseStatusCode: 503, responseBody: JSON.stringify({ error }) },
+      headers: { 'Access-Control-Allow-Origin': new URL(page.url()).origin, 'Access-Control-Allow-Credentials': 'true' },
+    }));
+    await line(page, 0).getByRole('button', { name: 'Ask' }).click();
+    await word(page, 0, 'Not sent');
+    await page.unroute('**/executions');
+    await page.reload();
+    await word(page, 0, 'Not asked yet');
+    await page.locator('#ask-all').click();
+    await payAll(scene);
+    await full(page);
+  },
+
   async 'offline and back'(scene) {
     const page = await scene.bill();
     await page.locator('#ask-all').click();
@@ -404,8 +431,14 @@ const scenarios = {
     await scene.press(PHONES[2], 'pay');
     await sleep(4000);
     await pot(page, '500');
+    await page.evaluate(() => {
+      window.spoken = '';
+      const said = document.getElementById('said');
+      new MutationObserver(() => { window.spoken += said.textContent; }).observe(said, { childList: true, characterData: true, subtree: true });
+    });
     await page.context().setOffline(false);
     await full(page);
+    await page.waitForFunction(() => /Juma has paid/.test(window.spoken) && /Wanjiru has paid/.test(window.spoken));
   },
 
   async 'two browsers'(scene) {
@@ -424,6 +457,81 @@ const scenarios = {
     await scene.press(PHONES[1], 'pay');
     await scene.press(PHONES[2], 'pay');
     await Promise.all([full(page), full(other)]);
+  },
+
+  // Nothing is said of the pot before it was read, and nobody can be asked.
+  async 'the list comes late'(scene) {
+    const page = await fill(scene);
+    let go;
+    const held = new Promise((resolve) => { go = resolve; });
+    await page.route('**/documents?**', async (route) => { await held; await route.continue(); });
+    await page.reload();
+    await page.locator('#collected', { hasText: /^…$/ }).waitFor();
+    await word(page, 0, '…');
+    await sleep(1500); // its streams have read each document by then
+    assert.deepEqual(await page.locator('.word').allTextContents(), ['…', '…', '…']);
+    assert.equal(await page.getByRole('button', { name: /^Ask/, disabled: false }).count(), 0);
+    assert.equal(await page.getByText('Live', { exact: true }).count(), 0);
+    await scene.accessible(page);
+    go();
+    await full(page);
+    await page.getByText('Live', { exact: true }).waitFor();
+  },
+
+  // Two tabs of one browser. One hears nothing of what the other does.
+  async 'a second tab that is deaf'(scene) {
+    const page = await scene.bill(), other = await page.context().newPage();
+    let deaf = false;
+    await other.routeWebSocket(/realtime/, (ws) => {
+      const server = ws.connectToServer();
+      ws.onMessage((m) => server.send(m));
+      server.onMessage((m) => { if (!deaf) ws.send(m); });
+    });
+    await other.goto(page.url());
+    await other.getByText('Live', { exact: true }).waitFor();
+    await line(page, 2).getByRole('button', { name: 'Ask' }).click();
+    await scene.press(PHONES[2], 'cancel');
+    await word(other, 2, 'Cancelled');
+    deaf = true;
+    await other.route('**/v1/**', (route) => route.abort());
+    await page.locator('#ask-all').click();
+    await line(page, 2).getByRole('button', { name: 'Ask again' }).click();
+    await payAll(scene);
+    await full(page);
+    // What is kept in the browser tells of one member, and only the server of the others.
+    const reference = JSON.parse(await page.evaluate(() => localStorage.getItem('chama.bill'))).code + '-3';
+    await page.evaluate((reference) => {
+      const asked = JSON.parse(localStorage.getItem('chama.asked'));
+      localStorage.setItem('chama.asked', JSON.stringify({ [reference]: asked[reference] }));
+    }, reference);
+    await other.locator('#ask-all').click();
+    await other.getByRole('alert').getByText('so nobody was asked').waitFor();
+    await word(other, 2, 'Waiting for PIN');
+    await word(other, 0, 'Not asked yet');
+    await scene.accessible(other);
+    await other.unroute('**/v1/**');
+    await other.locator('#ask-all').click();
+    await full(other);
+    for (const [n, phone] of PHONES.entries()) assert.equal((await scene.phone(phone)).prompts.length, n === 2 ? 2 : 1, phone);
+    assert.equal(await other.getByRole('alert').filter({ visible: true }).count(), 0);
+  },
+
+  // Nobody else may read what was paid, and nothing is said of it.
+  async "somebody else's link"(scene) {
+    const other = await scene.visitor();
+    await other.goto(scene.machine.page + '/chama/');
+    await other.getByRole('button', { name: 'Go on without an account' }).click();
+    await other.getByRole('button', { name: 'Make the bill' }).click();
+    await other.locator('#ask-all').waitFor();
+    const own = await other.evaluate(() => localStorage.getItem('chama.bill'));
+    const page = await fill(scene);
+    await other.evaluate((hash) => { location.hash = hash; }, new URL(page.url()).hash);
+    await other.getByText('Only the account that made this bill can see who paid.').waitFor();
+    assert.equal(await other.getByText(/KES|Not asked/).filter({ visible: true }).count(), 0);
+    await scene.accessible(other);
+    await other.getByRole('button', { name: 'New bill' }).click();
+    await other.getByRole('button', { name: 'Make the bill' }).waitFor();
+    assert.equal(await other.evaluate(() => localStorage.getItem('chama.bill')), own, 'the own bill is kept');
   },
 
   // The same phone is asked by two bills at once: only one prompt is there, and neither
