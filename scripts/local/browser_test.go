@@ -137,6 +137,9 @@ func TestBrowser(t *testing.T) {
 		go m.passTime(ctx)
 		machines[name], ledgers[name] = map[string]string{"page": m.pageURL}, l
 	}
+	if len(machines) == 0 {
+		t.Fatalf("there is no scenario %q", *scenario)
+	}
 	given, err := json.Marshal(machines)
 	if err != nil {
 		t.Fatal(err)
