@@ -601,7 +601,7 @@ func TestPaymentCallback(t *testing.T) {
 func TestReceiverDown(t *testing.T) {
 	w := newWorld(t)
 	w.push(ada)
-	w.receiver.Close()
+	w.receiver.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	w.Advance(time.Hour)
 	if d := w.Deliveries(); len(d) != 1 || d[0].Err == nil || d[0].Status != 0 {
 		t.Errorf("Deliveries = %+v; want one error", d)
