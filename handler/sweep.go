@@ -89,9 +89,8 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	if failed := f.ready(ctx, c.api, kinds[0], nil); failed != nil {
 		return told, failed
 	}
-	quiet := slices.Clone(due)
-	quiet = slices.DeleteFunc(quiet, c.needsQuestion)
-	due = slices.DeleteFunc(due, func(d settle.Document) bool { return !c.needsQuestion(d) })
+	quiet := slices.DeleteFunc(slices.Clone(due), needsQuestion)
+	due = slices.DeleteFunc(due, func(d settle.Document) bool { return !needsQuestion(d) })
 	oldest := min(len(due), sweepFirsts)
 	first := rand.IntN(max(1, oldest))
 	for _, d := range slices.Concat(quiet, due[first:oldest], due[:first], due[oldest:]) {
@@ -105,7 +104,7 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 }
 
 // needsQuestion reports whether looking at a document means asking Safaricom.
-func (c *checking) needsQuestion(d settle.Document) bool {
+func needsQuestion(d settle.Document) bool {
 	interrupted := d.Status == settle.Pending && d.Reason == settle.Interrupted
 	return d.Unresolved() && !interrupted && canAsk(&d)
 }

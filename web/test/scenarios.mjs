@@ -510,7 +510,8 @@ const scenarios = {
     await word(other, 0, 'Not asked yet');
     await scene.accessible(other);
     await other.unroute('**/v1/**');
-    await other.locator('#ask-all').click();
+    // At once, since the page reads again by itself within seconds and then has nobody to ask.
+    await other.locator('#ask-all').dispatchEvent('click');
     await full(other);
     for (const [n, phone] of PHONES.entries()) assert.equal((await scene.phone(phone)).prompts.length, n === 2 ? 2 : 1, phone);
     assert.equal(await other.getByRole('alert').filter({ visible: true }).count(), 0);
