@@ -1,3 +1,5 @@
+//go:build browser
+
 package main
 
 import (
@@ -103,12 +105,9 @@ func (p *painting) UnmarshalJSON(b []byte) error {
 }
 
 // TestBrowser plays what people do with the page in a real browser, each scenario on a
-// machine of its own. It needs node, Chromium, and what npm installs in web. Whatever
-// goes wrong, the pot never shows a shilling that the ledger does not have.
+// machine of its own. It needs node, Chromium, and what npm installs in web, and so a build
+// tag. Whatever goes wrong, the pot never shows a shilling that the ledger does not have.
 func TestBrowser(t *testing.T) {
-	if os.Getenv("WITH_BROWSER") == "" {
-		t.Skip("set WITH_BROWSER=1: it needs node and Chromium")
-	}
 	setenv(t, nil)
 	schema, err := os.ReadFile("appwrite.json")
 	if err != nil {
