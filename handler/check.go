@@ -261,10 +261,11 @@ func (c *checking) settle(d settle.Document, v parse.Verdict) (settle.Document, 
 	ctx, cancel := context.WithTimeout(context.Background(), c.function.clock.store)
 	defer cancel()
 	now := c.function.clock.now()
-	stands, written, err := settle.SettleAnswer(ctx, c.api, d, v, now)
-	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
+	stands, written := d, false
+	err := twice(ctx, func() (err error) {
 		stands, written, err = settle.SettleAnswer(ctx, c.api, stands, v, now)
-	}
+		return err
+	})
 	switch {
 	case err != nil:
 		c.logFailure(d.DocumentID, string(appwrite.Classify(err)), err.Error())

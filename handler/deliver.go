@@ -104,11 +104,21 @@ func (d *delivery) storeOrEnqueue(store func(context.Context) (settle.Result, er
 func (d *delivery) try(store func(context.Context) (settle.Result, error)) (settle.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
 	defer cancel()
-	result, err := store(ctx)
-	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
+	var result settle.Result
+	err := twice(ctx, func() (err error) {
 		result, err = store(ctx)
-	}
+		return err
+	})
 	return result, err
+}
+
+// twice tries, and once more if what failed passes by itself and there is time.
+func twice(ctx context.Context, try func() error) error {
+	err := try()
+	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
+		err = try()
+	}
+	return err
 }
 
 // enqueue queues the request for later. It returns nil if one copy was taken.

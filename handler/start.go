@@ -285,12 +285,10 @@ func (f *Function) change(api appwrite.Documents, d settle.Document, changes any
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.store)
 	defer cancel()
 	stands = d
-	for range 2 {
+	err = twice(ctx, func() (err error) {
 		stands, err = settle.Change(ctx, api, stands, changes, wanted)
-		if err == nil || appwrite.Classify(err) != appwrite.Transient || ctx.Err() != nil {
-			break
-		}
-	}
+		return err
+	})
 	return stands, err
 }
 
