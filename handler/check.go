@@ -1,14 +1,12 @@
 package handler
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -341,8 +339,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 	} else {
 		reply = r.reply(http.StatusOK, stands(&d, ""))
 	}
-	r.ctx.Log("route=" + r.route.name + " id=" + safeID(id) + " status=" + cmp.Or(string(d.Status), "-") + " outcome=" + string(did) +
-		" calls=" + strconv.Itoa(c.api.Calls()) + " ms=" + strconv.FormatInt(time.Since(r.start).Milliseconds(), 10))
+	r.ctx.Log(r.line("route="+r.route.name+" id="+safeID(id), d.Status, string(did), c.api.Calls()))
 	return reply
 }
 

@@ -21,11 +21,16 @@ import (
 // UNRESOLVED, panic and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers and names. An id
 // that Safaricom made is masked, but in an UNSETTLED line; one that an app made is not.
 
+// line is the log's one line for a request. name has the route and the document, and
+// outcome may have further keys behind it.
+func (r *request) line(name string, status parse.Status, outcome string, calls int) string {
+	return name + " status=" + cmp.Or(string(status), "-") + " outcome=" + outcome +
+		" calls=" + strconv.Itoa(calls) + " ms=" + strconv.FormatInt(time.Since(r.start).Milliseconds(), 10)
+}
+
 // done is the log's line for a delivery.
 func (d *delivery) done(outcome settle.Outcome) string {
-	return d.name + " status=" + cmp.Or(string(d.document.Status), "-") + " outcome=" + string(outcome) +
-		" attempt=" + strconv.Itoa(d.attempt) + " calls=" + strconv.Itoa(d.api.Calls()) +
-		" ms=" + strconv.FormatInt(time.Since(d.start).Milliseconds(), 10)
+	return d.line(d.name, d.document.Status, string(outcome)+" attempt="+strconv.Itoa(d.attempt), d.api.Calls())
 }
 
 // failed is the line for a verdict that could not be stored, or neither stored nor

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/open-runtimes/types-for-go/v4/openruntimes"
 
@@ -89,9 +88,9 @@ func (p *starting) answer(ctx context.Context, read func([]byte) (startRequest, 
 		p.logProblem(failed)
 		return p.fail(failed)
 	case p.claimed:
-		p.ctx.Log(p.line(string(p.claim.Status), "started"))
+		p.ctx.Log(p.done("started"))
 	default:
-		p.ctx.Log(p.line(string(p.claim.Status), "repeated"))
+		p.ctx.Log(p.done("repeated"))
 	}
 	return p.reply(http.StatusOK, told)
 }
@@ -330,18 +329,14 @@ func noun(kind parse.Kind) string {
 // name is route and document, for the log.
 func (p *starting) name() string { return "route=" + p.route.name + " id=" + safeID(p.asked.id) }
 
-func (p *starting) line(status, outcome string) string {
-	return p.name() + " status=" + status + " outcome=" + outcome + " calls=" + strconv.Itoa(p.api.Calls()) +
-		" ms=" + strconv.FormatInt(time.Since(p.start).Milliseconds(), 10)
+// done is the log's line for a request to start something.
+func (p *starting) done(outcome string) string {
+	return p.line(p.name(), p.claim.Status, outcome, p.api.Calls())
 }
 
 // logProblem writes what an operator should know of what was not done.
 func (p *starting) logProblem(failed *problem) {
-	status := string(p.claim.Status)
-	if status == "" {
-		status = "-"
-	}
-	p.ctx.Log(p.line(status, string(failed.Type)))
+	p.ctx.Log(p.done(string(failed.Type)))
 	if failed.log != "" {
 		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), failed.Type, failed.log))
 	}
