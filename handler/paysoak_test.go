@@ -2,7 +2,6 @@ package handler
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,10 +17,7 @@ import (
 	"openruntimes/handler/settle"
 )
 
-var (
-	paySoakPayouts = flag.Int("paysoak.payouts", 100, "how many payouts the soak of them wants")
-	paySoakSeed    = flag.Uint64("paysoak.seed", 0, "what that draws from; 0 is another one each time")
-)
+var paySoakFlags = newSoakFlags("PaySoak", "payouts", 100)
 
 // TestPaySoak has apps ask for payouts, many at once and each again and again, while
 // whatever can fail does: calls of Appwrite and of Safaricom, before and after they are
@@ -34,25 +30,16 @@ var (
 // each payout of which nobody can tell has its line.
 func TestPaySoak(t *testing.T) {
 	t.Parallel()
-	seed := *paySoakSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	worlds := max(1, *paySoakPayouts/100)
+	seed := paySoakFlags.draw()
 	total := &payTally{ended: map[string]int{}}
-	t.Run("world", func(t *testing.T) {
-		for i := range worlds {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				s := newPaySoak(t, seed, uint64(i))
-				s.run(*paySoakPayouts / worlds)
-				s.judge(total)
-			})
-		}
+	paySoakFlags.inWorlds(t, seed, func(t *testing.T, world uint64, size int) {
+		s := newPaySoak(t, seed, world)
+		s.run(size)
+		s.judge(total)
 	})
 	fmt.Printf("soak of payouts: seed %d, %s", seed, total)
 	if total.wrong > 0 {
-		t.Errorf("repeat it with: go test ./handler -run PaySoak -paysoak.payouts=%d -paysoak.seed=%d", *paySoakPayouts, seed)
+		t.Errorf("repeat it with: %s", paySoakFlags.command(seed))
 	}
 	// A soak in which nothing happens proves nothing.
 	if total.paid < total.payouts/30 || total.ended["SUCCESS"] < total.payouts/30 || total.untold < total.payouts/50 || total.questions == 0 || total.deaths == 0 {
@@ -105,22 +92,9 @@ func (s *paySoak) run(payouts int) {
 		s.step(time.Duration(1+s.rng.IntN(120))*time.Minute, true)
 	}
 	s.askAll([]*wanted{nil}, func() {})
-	for passed := time.Duration(0); passed < 3*day+2*time.Hour; {
-		step := 5 * time.Minute
-		if passed > 2*time.Hour {
-			step = 30 * time.Minute
-		}
-		s.step(step, passed < 12*time.Hour)
-		passed += step
-	}
+	passDays(12*time.Hour, s.step)
 	s.passTime(30 * day)
-	for _, line := range s.errors {
-		if strings.HasPrefix(line, settle.Mark) {
-			if _, err := s.running[0].function.Replay(testbed.FunctionKey, line); err != nil {
-				s.t.Errorf("%s: %v", line, err)
-			}
-		}
-	}
+	replayAll(s.t, s.running[0].function, s.errors)
 	s.collect()
 }
 
@@ -279,12 +253,6 @@ func (s *paySoak) step(d time.Duration, rough bool) {
 	s.safaricom.Heal()
 	s.setDying(0)
 	s.passTime(10 * time.Second)
-}
-
-func (s *paySoak) setDying(ofThousand int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dying = ofThousand
 }
 
 // payTally is the oracle's account of all worlds.

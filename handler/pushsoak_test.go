@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -27,10 +26,7 @@ import (
 	"openruntimes/handler/settle"
 )
 
-var (
-	pushSoakPayments = flag.Int("pushsoak.payments", 300, "how many payments the soak of pushes wants")
-	pushSoakSeed     = flag.Uint64("pushsoak.seed", 0, "what that draws from; 0 is another one each time")
-)
+var pushSoakFlags = newSoakFlags("PushSoak", "payments", 300)
 
 // TestPushSoak has apps ask for payments, many at once and each again and again, while
 // whatever can fail does: calls of Appwrite and of Safaricom, before and after they are
@@ -40,25 +36,16 @@ var (
 // and replies said.
 func TestPushSoak(t *testing.T) {
 	t.Parallel()
-	seed := *pushSoakSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	worlds := max(1, *pushSoakPayments/100)
+	seed := pushSoakFlags.draw()
 	total := &pushTally{ended: map[string]int{}}
-	t.Run("world", func(t *testing.T) {
-		for i := range worlds {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				s := newPushSoak(t, seed, uint64(i), 0)
-				s.run(*pushSoakPayments / worlds)
-				s.judge(total)
-			})
-		}
+	pushSoakFlags.inWorlds(t, seed, func(t *testing.T, world uint64, size int) {
+		s := newPushSoak(t, seed, world, 0)
+		s.run(size)
+		s.judge(total)
 	})
 	fmt.Printf("soak of pushes: seed %d, %s", seed, total)
 	if total.wrong > 0 {
-		t.Errorf("repeat it with: go test ./handler -run PushSoak -pushsoak.payments=%d -pushsoak.seed=%d", *pushSoakPayments, seed)
+		t.Errorf("repeat it with: %s", pushSoakFlags.command(seed))
 	}
 	// A soak in which nothing happens proves nothing.
 	if total.prompts < total.payments/6 || total.ended["SUCCESS"] < total.payments/30 {
@@ -158,6 +145,13 @@ func (s *pushSoak) newContainer() *container {
 
 const died = "the process has died"
 
+// setDying has the process die at so many of a thousand requests.
+func (s *pushSoak) setDying(ofThousand int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dying = ofThousand
+}
+
 // serve has either process answer a request. If it dies meanwhile, the sender gets the
 // platform's word for it, and nothing that the process did afterwards counts: no call
 // of its reaches anybody.
@@ -256,13 +250,7 @@ func (s *pushSoak) run(payments int) {
 	s.askAll([]*wanted{nil}, func() {})
 	s.passTime(3 * time.Hour)
 	s.passTime(30 * day)
-	for _, line := range s.errors {
-		if strings.HasPrefix(line, settle.Mark) {
-			if _, err := s.running[0].function.Replay(testbed.FunctionKey, line); err != nil {
-				s.t.Errorf("%s: %v", line, err)
-			}
-		}
-	}
+	replayAll(s.t, s.running[0].function, s.errors)
 	s.collect()
 }
 

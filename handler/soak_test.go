@@ -2,7 +2,6 @@ package handler
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,21 +19,15 @@ import (
 	"openruntimes/handler/settle"
 )
 
-var (
-	soakDeliveries = flag.Int("soak.deliveries", 400, "how many deliveries the soak makes")
-	soakSeed       = flag.Uint64("soak.seed", 0, "what the soak draws from; 0 is another one each time")
-)
+var callbackSoakFlags = newSoakFlags("Soak", "deliveries", 400)
 
 // TestSoak delivers callbacks as they come in earnest (twice, late, in another
 // order, many at once) while whatever can fail does, on each version of the
 // platform in turn. An oracle that knows every callback judges the end.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	seed := *soakSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	worlds := min(16, max(4, *soakDeliveries/50)) // four versions, at least once
+	seed := callbackSoakFlags.draw()
+	worlds := min(16, max(4, *callbackSoakFlags.size/50)) // four versions, at least once
 	soaks := make([]*soak, worlds)
 	var wg sync.WaitGroup
 	for i := range soaks {
@@ -42,7 +35,7 @@ func TestSoak(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			soaks[i].run(*soakDeliveries / worlds)
+			soaks[i].run(*callbackSoakFlags.size / worlds)
 		}()
 	}
 	wg.Wait()
@@ -52,7 +45,7 @@ func TestSoak(t *testing.T) {
 	}
 	fmt.Printf("soak: seed %d, %s", seed, total)
 	if total.failed() {
-		t.Errorf("repeat it with: go test ./handler -run Soak -soak.deliveries=%d -soak.seed=%d", *soakDeliveries, seed)
+		t.Errorf("repeat it with: %s", callbackSoakFlags.command(seed))
 	}
 }
 
@@ -117,19 +110,11 @@ func (s *soak) run(deliveries int) {
 	s.collect()
 }
 
-// replay is what an operator does in the end: what could be neither stored nor
-// queued any more, and be it weeks after it was accepted, is in the log.
+// replay settles what is in the error log.
 func (s *soak) replay() {
 	logs, errors := s.Logged()
 	s.logs, s.errors = append(s.logs, logs...), append(s.errors, errors...)
-	for _, line := range s.errors {
-		if !strings.HasPrefix(line, settle.Mark) {
-			continue
-		}
-		if _, err := s.function.Replay(testbed.FunctionKey, line); err != nil {
-			s.t.Errorf("%s: %v", line, err)
-		}
-	}
+	replayAll(s.t, s.function, s.errors)
 }
 
 // freeze is what a container meets that was frozen for a while: its connections

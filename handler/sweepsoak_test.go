@@ -2,11 +2,9 @@ package handler
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,10 +14,7 @@ import (
 	"openruntimes/handler/internal/fakesafaricom"
 )
 
-var (
-	sweepSoakPayments = flag.Int("sweepsoak.payments", 100, "how many payments the soak of the sweep wants")
-	sweepSoakSeed     = flag.Uint64("sweepsoak.seed", 0, "what that draws from; 0 is another one each time")
-)
+var sweepSoakFlags = newSoakFlags("SweepSoak", "payments", 100)
 
 // TestSweepSoak has apps ask for payments of which every fifth loses its callback and
 // every twentieth its acknowledgement, and then lets three days pass in which two
@@ -29,25 +24,16 @@ var (
 // line that names it.
 func TestSweepSoak(t *testing.T) {
 	t.Parallel()
-	seed := *sweepSoakSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	worlds := max(1, *sweepSoakPayments/100)
+	seed := sweepSoakFlags.draw()
 	total := &sweepTally{ended: map[string]int{}}
-	t.Run("world", func(t *testing.T) {
-		for i := range worlds {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				s := &sweepSoak{pushSoak: newPushSoak(t, seed, uint64(i), 30*time.Second)}
-				s.run(*sweepSoakPayments / worlds)
-				s.judge(total)
-			})
-		}
+	sweepSoakFlags.inWorlds(t, seed, func(t *testing.T, world uint64, size int) {
+		s := &sweepSoak{pushSoak: newPushSoak(t, seed, world, 30*time.Second)}
+		s.run(size)
+		s.judge(total)
 	})
 	fmt.Printf("soak of the sweep: seed %d, %s", seed, total)
 	if total.wrong > 0 {
-		t.Errorf("repeat it with: go test ./handler -run SweepSoak -sweepsoak.payments=%d -sweepsoak.seed=%d", *sweepSoakPayments, seed)
+		t.Errorf("repeat it with: %s", sweepSoakFlags.command(seed))
 	}
 	// A soak in which nothing is lost proves nothing.
 	if total.untold < total.payments/20 || total.questions < total.payments/5 || total.deaths == 0 {
@@ -81,20 +67,7 @@ func (s *sweepSoak) run(payments int) {
 		s.Appwrite.Heal()
 		s.step(time.Duration(1+s.rng.IntN(10))*time.Minute, true)
 	}
-	for passed := time.Duration(0); passed < 3*day+2*time.Hour; {
-		step := 5 * time.Minute
-		if passed > 2*time.Hour {
-			step = 30 * time.Minute
-		}
-		s.step(step, passed < 20*time.Hour)
-		passed += step
-	}
-}
-
-func (s *sweepSoak) setDying(ofThousand int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dying = ofThousand
+	passDays(20*time.Hour, s.step)
 }
 
 // step lets time pass and both processes sweep. In rough weather calls fail and
