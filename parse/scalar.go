@@ -37,6 +37,10 @@ func (s scalar) blank() bool { return strings.TrimSpace(s.text) == "" }
 // number is. cut says that there was a fraction, which is dropped.
 func (s scalar) whole() (n int64, cut, ok bool) {
 	literal := strings.TrimSpace(s.text)
+	if isDecimal(literal) { // as nearly all are, and without the work that others take
+		n, err := strconv.ParseInt(literal, 10, 64)
+		return n, false, err == nil
+	}
 	var number json.Number
 	if json.Unmarshal([]byte(literal), &number) != nil || number.String() != literal {
 		return 0, false, false
