@@ -7,8 +7,9 @@
 //
 // A stream survives lost connections, lost replies and servers without Realtime, and
 // ends with the first state that is final. The payment's document is the only memory:
-// whoever keeps [State.ID] of the first state can go on with [Client.Resume] after the
-// program has ended, and [Client.Pending] finds what was forgotten.
+// whoever keeps [State.ID] of each state can go on with [Client.Resume] after the
+// program has ended, and [Client.Pending] finds what was forgotten. The id changes if
+// another payment of the same user was in the way: see [State.Instead].
 //
 // Nothing here says that a payment failed unless it is known that no money moved.
 // [Timeout] means that the outcome is not known, however long that has been so.
@@ -118,8 +119,8 @@ type Payout struct {
 }
 
 // Pay asks for a payment, and yields its states until one is final. The first one,
-// [Initiating], carries the id, and nothing is sent before the loop has taken it: keep
-// that id to be able to resume.
+// [Initiating], carries the id, and nothing is sent before the loop has taken it. Keep the
+// id of each state to be able to resume: it changes where another payment was in the way.
 //
 // The end of ctx or of the loop ends the stream, not the payment. Ranging over the same
 // stream once more asks for the same payment once more, which sends no second prompt.

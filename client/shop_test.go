@@ -219,6 +219,7 @@ func (r *reader) said() string {
 type stoppedClock struct {
 	mu     sync.Mutex
 	time   time.Time
+	slept  time.Duration // by how much the clock on the wall is ahead
 	timers map[chan time.Time]time.Time
 }
 
@@ -227,13 +228,26 @@ func newStoppedClock() *stoppedClock {
 }
 
 func (c *stoppedClock) clock() clock {
-	return clock{now: c.now, at: c.at, timeout: testbed.UntilHung, random: func() float64 { return 1 }}
+	return clock{now: c.now, wall: c.wall, at: c.at, timeout: testbed.UntilHung, random: func() float64 { return 1 }}
 }
 
 func (c *stoppedClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.time
+}
+
+func (c *stoppedClock) wall() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.time.Add(c.slept)
+}
+
+// sleep has the machine sleep: only the clock on the wall goes on.
+func (c *stoppedClock) sleep(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slept += d
 }
 
 func (c *stoppedClock) at(t time.Time) (<-chan time.Time, func()) {

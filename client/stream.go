@@ -21,6 +21,8 @@ const (
 	checksFrom  = 60 * time.Second
 	checksEvery = 15 * time.Second
 	endsAt      = 120 * time.Second
+
+	looksAgainIn = 2 * time.Second // after a read that failed, for a verdict that a reply has told
 )
 
 // A stream is one payment on its way to the reader. All of it happens on the reader's
@@ -37,6 +39,7 @@ type stream struct {
 	calls   sync.WaitGroup
 	results chan func()
 	began   time.Time
+	onWall  time.Time // the same, by the clock on the wall
 
 	// Asking.
 	body    string
@@ -49,7 +52,8 @@ type stream struct {
 	looks     int // of looksAt
 	looking   bool
 	lookAgain bool
-	held      Name // what a reply said, or Timeout at the end: unless the document says more
+	nextLook  time.Time // once more, for what was held; zero for never
+	held      Name      // what a reply said, or Timeout at the end: unless the document says more
 	nextCheck time.Duration
 	checking  bool
 	ended     bool // the time is up
@@ -68,7 +72,7 @@ func (s *stream) run(ctx context.Context, yield func(State) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.calls.Wait()
 	defer cancel()
-	s.ctx, s.began = ctx, s.c.clock.now()
+	s.ctx, s.began, s.onWall = ctx, s.c.clock.now(), s.c.clock.wall()
 	// Listening comes before asking, and the first state, with the id, before both.
 	if !s.tell(yield) {
 		return
@@ -118,16 +122,24 @@ func (s *stream) next() time.Time {
 	if s.looks < len(looksAt) {
 		due = s.began.Add(looksAt[s.looks])
 	}
-	if !s.nextAsk.IsZero() && s.nextAsk.Before(due) {
-		due = s.nextAsk
+	for _, at := range []time.Time{s.nextAsk, s.nextLook} {
+		if !at.IsZero() && at.Before(due) {
+			due = at
+		}
 	}
 	return due
+}
+
+// passed is how long the stream has lasted. The machine may have slept meanwhile, which
+// Go's own clock leaves out: nobody is asked hours later.
+func (s *stream) passed() time.Duration {
+	return max(s.c.clock.now().Sub(s.began), s.c.clock.wall().Sub(s.onWall))
 }
 
 // onTime does what is due.
 func (s *stream) onTime() {
 	now := s.c.clock.now()
-	passed := now.Sub(s.began)
+	passed := s.passed()
 	if passed >= endsAt {
 		// A program that slept may have missed everything: what is known is said.
 		s.ended, s.asking, s.held = true, false, cmp.Or(s.held, Timeout)
@@ -148,6 +160,9 @@ func (s *stream) onTime() {
 	}
 	if !s.nextAsk.IsZero() && !now.Before(s.nextAsk) {
 		s.ask()
+	}
+	if !s.nextLook.IsZero() && !now.Before(s.nextLook) {
+		s.look()
 	}
 }
 
@@ -232,7 +247,7 @@ func (s *stream) look() {
 		s.lookAgain = true
 		return
 	}
-	s.looking, s.lookAgain = true, false
+	s.looking, s.lookAgain, s.nextLook = true, false, time.Time{}
 	kind, id := s.state.Kind, s.state.ID
 	s.do(func() func() {
 		d, err := s.c.get(s.ctx, kind, id)
@@ -242,6 +257,7 @@ func (s *stream) look() {
 
 func (s *stream) looked(id string, d document, err error) {
 	s.looking = false
+	unread := false
 	var failed *AppwriteError
 	switch {
 	case id != s.state.ID: // the stream has gone on with another
@@ -251,11 +267,14 @@ func (s *stream) looked(id string, d document, err error) {
 	case errors.As(err, &failed) && failed.Status == http.StatusNotFound && s.state.Name != Idle:
 		// It is not there yet.
 	default:
+		unread = true
 		s.trouble(err)
 	}
 	switch {
 	case s.lookAgain:
 		s.look()
+	case unread && s.held != "" && !s.ended: // what goes with it is still to be read
+		s.nextLook = s.c.clock.now().Add(looksAgainIn)
 	case s.held != "" && !s.state.Final():
 		s.state.Name = s.held
 		s.state.MayPayAgain = s.state.Instead && s.held == Timeout

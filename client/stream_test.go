@@ -547,6 +547,63 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// TestNotAfterSleep: the machine slept before an ask was answered. Hours later no phone is
+// asked any more, and what is known is said.
+func TestNotAfterSleep(t *testing.T) {
+	s := newShop(t)
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "execute", Times: 1, Reply: fakeappwrite.HTML(502)})
+	s.Appwrite.SetRealtime(fakeappwrite.Realtime{Refuse: 1008}) // for good, so that nobody else waits
+	r := s.startPay(s.client("amina"), order(phoneA))
+	r.wait("the trouble told", isTrouble(502))
+	s.clock.sleep(2 * time.Hour)
+	s.pass(2 * time.Second)
+	r.until(Timeout)
+	r.end()
+	if n := s.count("execute"); n != 1 {
+		t.Errorf("%d asks, want 1", n)
+	}
+	if n := len(s.Safaricom.Prompts(longA)); n != 0 {
+		t.Errorf("%d prompts, want none", n)
+	}
+}
+
+// TestVerdictReadLater: a check's reply says SUCCESS, and the read of the receipt fails. It
+// is read once more while there is time; at the end the reply's word is what is known.
+func TestVerdictReadLater(t *testing.T) {
+	s := newShop(t)
+	s.pending()
+	s.paid()
+	c := s.client("amina")
+	ctx, cancel := context.WithCancel(context.Background())
+	r := c.newStream(State{Name: Pending, Kind: parse.Payment, ID: someID})
+	r.ctx, r.began, r.onWall = ctx, s.clock.now(), s.clock.wall()
+	defer func() { cancel(); r.calls.Wait() }()
+
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "get", Times: 1, Reply: fakeappwrite.HTML(503)})
+	r.hold(reply{status: parse.Success})
+	(<-r.results)()
+	if r.state.Name != Pending {
+		t.Fatalf("without a read it says %+v", r.state)
+	}
+	if due := r.next().Sub(s.clock.now()); due != 2*time.Second {
+		t.Fatalf("it is read again after %s, want 2 s", due)
+	}
+	s.clock.advance(2 * time.Second)
+	r.onTime()
+	(<-r.results)()
+	if r.state.Name != Success || r.state.Receipt == "" || r.state.Amount == 0 {
+		t.Errorf("it says %+v, want receipt and amount", r.state)
+	}
+
+	r.state, r.ended = State{Name: Pending, Kind: parse.Payment, ID: someID}, true
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "get", Times: 1, Reply: fakeappwrite.HTML(503)})
+	r.hold(reply{status: parse.Success})
+	(<-r.results)()
+	if r.state.Name != Success {
+		t.Errorf("in the end it says %+v", r.state)
+	}
+}
+
 // TestLastLook: a program that slept through everything says what is known by then.
 func TestLastLook(t *testing.T) {
 	s := newShop(t)
