@@ -114,9 +114,9 @@ func (w *pushRequest) inTheWay(p *starting, d settle.Document) time.Duration {
 // standsInTheWay says that another one is open, and which one if it is the user's
 // own: their app goes on with that.
 func (p *starting) standsInTheWay(d settle.Document, left time.Duration) *problem {
-	message := "another payment is open; finish it first"
+	message := parse.AnotherOpen + "; finish it first"
 	if p.kind == parse.Disbursement {
-		message = "the same payout was asked for before, and what became of it is not known"
+		message = parse.SamePayout + "; what became of it is not known"
 	}
 	failed := &problem{Type: busy, Message: message, RetryAfter: max(1, int(left.Seconds()))}
 	if d.UserID == p.account.ID {

@@ -369,9 +369,9 @@ func TestPayReplies(t *testing.T) {
 				s.payOut("juma", salary(payoutA, phoneA))
 			},
 			want: failed(`"type":"conflict","message":"this id belongs to another request","claimed":false`)},
-		{name: "busy", status: 429, body: salary(payoutB, phoneA), state: "FAILED NOT_SENT: the same payout was asked for before, and what became of it is not known",
+		{name: "busy", status: 429, body: salary(payoutB, phoneA), state: "FAILED NOT_SENT: the same payout was asked for before; what became of it is not known",
 			prepare: func(s *shop) { s.payOut("zawadi", salary(payoutA, phoneA)) },
-			want:    failed(`"type":"busy","message":"the same payout was asked for before, and what became of it is not known","claimed":true,"id":"` + payoutA + `","retryAfter":SECONDS`)},
+			want:    failed(`"type":"busy","message":"the same payout was asked for before; what became of it is not known","claimed":true,"id":"` + payoutA + `","retryAfter":SECONDS`)},
 		{name: "rejected", status: 422, state: "FAILED Bad Request - Invalid PartyB", line: "400.002.02",
 			prepare: always(fakesafaricom.B2C, fakesafaricom.Error(400, "400.002.02", "Bad Request - Invalid PartyB")),
 			want:    failed(`"type":"rejected","message":"Bad Request - Invalid PartyB","claimed":true,"responseCode":"400.002.02"`)},

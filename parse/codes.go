@@ -39,6 +39,15 @@ const (
 // pending is the status of what was started and has no verdict yet. No code has it.
 const pending Status = "PENDING"
 
+// NotSent is the word in place of a code of what was never asked for at Safaricom. Why it
+// was not comes behind it, up to a semicolon, and these two reasons have rows of their own:
+// the other one may have been paid meanwhile.
+const (
+	NotSent     = "NOT_SENT"
+	AnotherOpen = "another payment is open"
+	SamePayout  = "the same payout was asked for before"
+)
+
 // What to tell the payer of a [Success] whose receipt is still to come, in English and in
 // Swahili: one that was found by asking Safaricom, whose answer names none. No code says so.
 const (
@@ -140,6 +149,9 @@ var codes = [...]Code{
 		askOther, askOtherSW, true, ""},
 	{Payment, "BW-JMS-100039", Timeout, "a broker's fault half-way", "log; documented nowhere",
 		unsure, unsureSW, false, ""},
+	{Payment, NotSent + ": " + AnotherOpen, Failed, "not sent: another payment was open, which may have been paid since", "this project",
+		"This request was not completed: another payment was still open. Please check your M-PESA messages before you pay again.",
+		"Ombi hili halikukamilika: malipo mengine yalikuwa bado yanasubiri. Tafadhali angalia SMS za M-PESA kabla ya kulipa tena.", false, ""},
 	{Payment, "", Success, "nothing else is paid", "this project",
 		"Payment completed. Thank you.",
 		"Malipo yamekamilika. Asante.", false, ""},
@@ -206,6 +218,9 @@ var codes = [...]Code{
 		notSentSW + "nambari ya mpokeaji haijulikani.", true, ""},
 	{Disbursement, "TP40153", Timeout, "operator may not use this API; at which stage is not known", "integrators",
 		unsureOut, unsureSWO, false, ""},
+	{Disbursement, NotSent + ": " + SamePayout, Failed, "not sent: the same was asked for before, and may have been paid since", "this project",
+		"This request was not completed: the same payout was asked for before. Please make sure before you send it again.",
+		"Ombi hili halikukamilika: pesa hizo ziliombwa kutumwa awali. Tafadhali hakikisha kabla ya kuzituma tena.", false, ""},
 	{Disbursement, "", Success, "nothing else is paid out", "this project",
 		"Payout completed.", "Pesa zimetumwa.", false, ""},
 	{Disbursement, "", Failed, "not sent, or refused by Safaricom at once", "this project",
@@ -234,7 +249,8 @@ func statusOf(k Kind, n int, word string) Status {
 }
 
 // Explain returns what to tell the person of a stored document: of its status, its
-// result code and its reason, which begins with the code if that is a word. The status
+// result code and its reason, which begins with the code if that is a word, or says why
+// nothing was sent. The status
 // decides, and a code says more only if it has that status: a queue timeout under code 1
 // is not a balance that was too low. A status that nobody knows is explained like
 // TIMEOUT.
@@ -242,6 +258,9 @@ func Explain(k Kind, status Status, code int, reason string) Code {
 	want := strconv.Itoa(code)
 	if code == NoCode {
 		want, _, _ = strings.Cut(reason, ":")
+		if want == NotSent {
+			want, _, _ = strings.Cut(reason, ";")
+		}
 	}
 	var row Code
 	for _, c := range codes {

@@ -241,8 +241,9 @@ func TestMessages(t *testing.T) {
 					t.Errorf("%d characters, want a sentence that fits into one SMS of 160: %s", len(said), said)
 				}
 			}
-			// Code 17: an earlier request of the same amount may have been paid.
-			if want := ended && !(c.Kind == Payment && c.Code == "17"); c.AskAgain != want {
+			// An earlier request of the same amount, or the one in the way, may have been paid.
+			another := c.Kind == Payment && c.Code == "17" || strings.HasPrefix(c.Code, NotSent)
+			if want := ended && !another; c.AskAgain != want {
 				t.Errorf("safe to ask again: %t, want %t", c.AskAgain, want)
 			}
 		})
@@ -307,6 +308,8 @@ func TestExplain(t *testing.T) {
 		{"a word alone", Payment, Timeout, NoCode, "BW-JMS-100039", "BW-JMS-100039 TIMEOUT"},
 		{"a word beside a number", Payment, Failed, 1, "SFC_IC0003: x", "1 FAILED"},
 		{"not sent", Payment, Failed, NoCode, "NOT_SENT: no token", " FAILED"},
+		{"not sent for another", Payment, Failed, NoCode, "NOT_SENT: another payment is open; finish it first", "NOT_SENT: another payment is open FAILED"},
+		{"not sent for its like", Disbursement, Failed, NoCode, "NOT_SENT: the same payout was asked for before; what became of it is not known", "NOT_SENT: the same payout was asked for before FAILED"},
 		{"not listed", Payment, Failed, 31, "", " FAILED"},
 		{"pending", Payment, pending, NoCode, "NOT_SENT: interrupted", " PENDING"},
 		{"a pending payout", Disbursement, pending, NoCode, "", " PENDING"},

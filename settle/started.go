@@ -13,7 +13,7 @@ import (
 const Pending parse.Status = "PENDING"
 
 // NotSent begins the reason of a payment that was never asked for at Safaricom.
-const NotSent = "NOT_SENT: "
+const NotSent = parse.NotSent + ": "
 
 // Interrupted is the reason of a claim from its creation until the go-ahead. A document
 // that still says so a minute later was not sent.

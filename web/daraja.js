@@ -166,8 +166,9 @@ function statusOf(name) {
 
 /**
  * What to tell the person of a payment, by its status, its result code and its reason,
- * which begins with the code if that is a word. The status decides: a code says more only
- * if it has that status. A status that nobody knows is explained like TIMEOUT.
+ * which begins with the code if that is a word, or says why nothing was sent. The status
+ * decides: a code says more only if it has that status. A status that nobody knows is
+ * explained like TIMEOUT.
  *
  * @param {string} status
  * @param {?Pick<PaymentDocument, 'resultCode'|'failureReason'>} [document]
@@ -175,7 +176,9 @@ function statusOf(name) {
  */
 export function explain(status, document) {
   let code = String(document?.resultCode ?? '');
-  if (code === '-1') code = (document?.failureReason ?? '').split(':', 1)[0];
+  const reason = document?.failureReason ?? '';
+  if (code === '-1') code = reason.split(':', 1)[0];
+  if (code === 'NOT_SENT') code = reason.split(';', 1)[0];
   const row = (/** @type {string} */ of, /** @type {string} */ code) => messages.find((m) => m.status === of && m.code === code);
   return /** @type {Explanation} */ ((code && row(status, code)) || row(status, '') || row('TIMEOUT', ''));
 }

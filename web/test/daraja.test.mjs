@@ -508,6 +508,7 @@ test('the status decides what is said, and the code says more', () => {
   assert.doesNotMatch(explain('TIMEOUT', { resultCode: 1 }).en, /balance/);
   assert.match(explain('FAILED', { resultCode: -1, failureReason: 'SFC_IC0003: no operator' }).en, /receiver/);
   assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: interrupted' }).askAgain, true);
+  assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: another payment is open; finish it first' }).askAgain, false);
   assert.equal(explain('SOMETHING', null).en, explain('TIMEOUT', null).en);
 });
 
