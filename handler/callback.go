@@ -81,6 +81,10 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 			reply = d.panicked(panicSite())
 		}
 	}()
+	if d.route.wire == forStatus && d.ctx.Req.Query[timedOut] != "" {
+		d.notFinal(fmt.Errorf("timed out in Safaricom's queue: %w", parse.ErrNotFinal))
+		return accepted()
+	}
 	verdict, callback, rest, err := read(d.route, d.body)
 	d.body, d.rest = callback, rest
 	if d.route.wire == forTimeout && d.signedFor() {

@@ -207,11 +207,16 @@ func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration
 	return d, did, true
 }
 
+// timedOut is in the query of the URL to which Safaricom posts that a question has waited
+// too long in its queue. That body may look like an answer, and says nothing. The
+// parameter is not signed: whoever adds it takes only from what they say themselves.
+const timedOut = "timeout"
+
 // askAboutPayout asks by Transaction Status. The answer comes to /b2c/status, signed.
 func (c *checking) askAboutPayout(ctx context.Context, d settle.Document, age time.Duration) (settle.Document, progress) {
 	answerTo := c.function.config.callbackURL(forStatus, d.DocumentID)
 	answer := c.function.payouts.TransactionStatus(ctx, daraja.StatusRequest{
-		OriginalConversationID: nameOfPayout(&d, age), Remarks: "What became of it", ResultURL: answerTo, TimeoutURL: answerTo,
+		OriginalConversationID: nameOfPayout(&d, age), Remarks: "What became of it", ResultURL: answerTo, TimeoutURL: answerTo + "&" + timedOut + "=1",
 	})
 	if answer.Outcome != daraja.Accepted {
 		return c.unanswered(ctx, d, answer.Detail)
@@ -270,6 +275,9 @@ func (c *checking) settle(d settle.Document, v parse.Verdict) (settle.Document, 
 		return stands, unstored
 	case stands.Unresolved():
 		return stands, unknown
+	case written && v.Status == parse.Success:
+		c.ctx.Error(fmt.Sprintf("odd route=%s id=%s reason=%q", c.route.name, safeID(stands.DocumentID),
+			"paid, says Safaricom when asked; the receipt is still to come with the callback, or is in M-Pesa's statement"))
 	case !written && v.Status != parse.Timeout && v.Status != stands.Status:
 		c.logUnresolved(&stands, fmt.Sprintf("asked, Safaricom says status=%s code=%d", v.Status, v.Code))
 	}

@@ -30,7 +30,7 @@ func TestCheck(t *testing.T) {
 	if got, want := s.Operations(), "execute account get replace replace"; got != want {
 		t.Errorf("the calls are %s, want %s", got, want)
 	}
-	if logs, errors := s.Logged(); len(errors) != 0 || len(logs) != 1 || !strings.HasPrefix(logs[0], "route=stk/check id="+first+" status=SUCCESS outcome=found calls=4 ms=") {
+	if logs, errors := s.Logged(); len(errors) != 1 || !strings.HasPrefix(errors[0], "odd route=stk/check id="+first+" reason=\"paid, ") || len(logs) != 1 || !strings.HasPrefix(logs[0], "route=stk/check id="+first+" status=SUCCESS outcome=found calls=4 ms=") {
 		t.Errorf("logged are %q and %q", logs, errors)
 	}
 	if got := s.checkAs("amina", first); got.body != want || s.Operations() != "execute account get" {

@@ -85,15 +85,21 @@ func (w *payRequest) send(ctx context.Context, p *starting) daraja.Answer {
 
 const (
 	ceilingWindow = 24 * time.Hour
-	untilLookedAt = 24 * time.Hour // what an app is told to wait for a payout that only a person can clear up
+	onItsWay      = 90 * time.Second // until the first question about it
+	untilLookedAt = 24 * time.Hour   // what an app is told to wait for a payout that only a person can clear up
 )
 
-// limits holds a payout to the ceilings of the business, over all users, and to what is
-// known of its like: while nobody knows what became of one, it is not made again. They
+// limits sends nothing in the name of an initiator whom Safaricom refuses. It holds a
+// payout to the ceilings of the business, over all users, and to what is known of its
+// like: while nobody knows what became of one, it is not made again. They
 // are looked at after the claim was made, and with it, so that of two that meet at the
 // edge both may be refused, and never both be paid.
 func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 	c := &p.function.config
+	if p.function.initiator.isRefused(p.function.clock.now()) {
+		return &problem{Type: badCredentials, Message: settingsRefused,
+			log: "Safaricom has refused DARAJA_INITIATOR within the last hour, and several wrong tries in a row lock them: nothing was sent"}
+	}
 	if most := shillings(c.payoutMax); w.amount > most {
 		return &problem{Type: forbidden, Message: "the amount is over what this function may pay out at once",
 			log: fmt.Sprintf("DARAJA_PAYOUT_MAX is %d, and asked for were %d", most, w.amount)}
@@ -123,10 +129,17 @@ func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 
 // inTheWay returns for how long another payout keeps this one from being made, 0 if it
 // does not: it asks for the same, and nobody knows what became of it. That it was given
-// up does not matter, and neither does how old it is.
+// up does not matter, and neither does how old it is. One that is on its way at this very
+// moment is not what a person means who says again, but their second press of a button.
 func (w *payRequest) inTheWay(p *starting, d settle.Document) time.Duration {
 	unresolved := d.Status == settle.Pending || d.Status == parse.Timeout
-	if !unresolved || w.again || !slices.Contains(p.requestKeys, d.RequestKey) {
+	if !unresolved || !slices.Contains(p.requestKeys, d.RequestKey) {
+		return 0
+	}
+	if w.again {
+		if d.Status == settle.Pending {
+			return max(0, onItsWay-p.age(d))
+		}
 		return 0
 	}
 	if next := d.NextCheckAt.Sub(p.function.clock.now()); next > 0 {

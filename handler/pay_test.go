@@ -921,7 +921,9 @@ func TestPayAlike(t *testing.T) {
 		"a month old":         {prepare: func(s *shop) { s.later(30 * day) }, want: "busy", open: true},
 		"unknown":             {prepare: func(s *shop) { s.patchPayout(payoutA, `{"status":"TIMEOUT","resultCode":-1}`) }, want: "busy", open: true},
 		"given up":            {prepare: func(s *shop) { s.patchPayout(payoutA, `{"status":"TIMEOUT","resultCode":-1,"nextCheckAt":null}`) }, want: "busy", open: true},
-		"asked for again":     {body: salary(payoutB, phoneA, `,"again":true`), want: "PENDING"},
+		"asked for again":     {prepare: func(s *shop) { s.later(90 * time.Second) }, body: salary(payoutB, phoneA, `,"again":true`), want: "PENDING"},
+		"asked for at once":   {body: salary(payoutB, phoneA, `,"again":true`), want: "busy", open: true},
+		"unknown, and again":  {prepare: func(s *shop) { s.patchPayout(payoutA, `{"status":"TIMEOUT","resultCode":-1}`) }, body: salary(payoutB, phoneA, `,"again":true`), want: "PENDING"},
 		"of another amount":   {body: strings.Replace(salary(payoutB, phoneA), ":500", ":501", 1), want: "PENDING"},
 		"to another phone":    {body: salary(payoutB, phoneB), want: "PENDING"},
 		"for another reason":  {body: strings.Replace(salary(payoutB, phoneA), "November", "December", 1), want: "PENDING"},
@@ -968,12 +970,13 @@ func TestPayAlikeInParallel(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			s := newPayer(t)
+			again := []string{"", `,"again":true`}[round%2] // which is meant for one of before
 			var wait sync.WaitGroup
 			for i := range 25 {
 				wait.Add(1)
 				go func() {
 					defer wait.Done()
-					got := s.payOut("zawadi", salary(fmt.Sprintf("%08x-2222-4333-8444-555555555555", i), phoneA))
+					got := s.payOut("zawadi", salary(fmt.Sprintf("%08x-2222-4333-8444-555555555555", i), phoneA, again))
 					if got.kind() != "PENDING" && got.kind() != "busy" {
 						t.Errorf("%d %s", got.status, got.body)
 					}

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -595,7 +596,11 @@ func TestSweepBothKinds(t *testing.T) {
 			s.later(time.Minute)
 			s.wantState(first, tt.payment)
 			s.wantPayout(payoutA, tt.disbursed)
-			if errors := s.errorLog(); !strings.Contains(errors, tt.line) || tt.line == "" && errors != "" {
+			errors := s.errorLog()
+			if (strings.Contains(errors, "odd route=sweep id="+first)) != (tt.payment == "SUCCESS") { // which has no receipt yet
+				t.Errorf("the error log is %q, and the payment %s", errors, tt.payment)
+			}
+			if n := strings.Count(errors, "failed "); !strings.Contains(errors, tt.line) || (n == 0) != (tt.line == "") {
 				t.Errorf("the error log is %q, want %q in it", errors, tt.line)
 			}
 		})
@@ -763,6 +768,34 @@ func TestPayoutDeleted(t *testing.T) {
 		t.Errorf("stored is %v, read by %q", d.Data, testbed.Readers(d))
 	}
 	s.wantLine("odd route=b2c/result id="+payoutA, "there is no document")
+}
+
+// TestQuestionTimedOut: a question waits too long in Safaricom's queue. What is posted then
+// says nothing, whatever it looks like: neither of the payout nor of the initiator.
+func TestQuestionTimedOut(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.send(payoutA, phoneA)
+	s.later(25 * time.Hour)
+	s.safaricom.Once(fakesafaricom.Status, fakesafaricom.QueueTimeout(true))
+	if told := s.sweep(); told.Asked != 1 {
+		t.Fatalf("the sweep says %+v", told)
+	}
+	s.function.initiator.refused(s.Clock.Now())
+	s.later(time.Minute)
+	calls := s.safaricom.Calls(fakesafaricom.Status)
+	var sent struct{ QueueTimeOutURL string }
+	if err := json.Unmarshal(calls[len(calls)-1].Body, &sent); err != nil {
+		t.Fatal(err)
+	}
+	s.post(strings.TrimPrefix(sent.QueueTimeOutURL, s.FunctionURL), b2cResult("x", "y", 1, ""))
+	s.wantPayout(payoutA, "PENDING")
+	if !s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("a timeout counts as something that Safaricom did in the initiator's name")
+	}
+	if s.nextPayoutCheck(payoutA) < 0 || strings.Contains(s.errorLog(), "UNRESOLVED") {
+		t.Error("the payout was given up")
+	}
 }
 
 // TestPayoutGivenUpByAnswer: which answers end the questions about a payout that is a day

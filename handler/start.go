@@ -125,10 +125,6 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 		}
 		return nil, failed
 	}
-	if p.kind == parse.Disbursement && p.function.initiator.isRefused(p.function.clock.now()) {
-		return nil, &problem{Type: badCredentials, Message: "Safaricom refuses the settings of this function",
-			log: "Safaricom has refused DARAJA_INITIATOR within the last hour, and several wrong tries in a row lock them: nothing was sent"}
-	}
 	c := &p.function.config
 	p.requestKeys = c.keyedHashes(forRequest, p.wants.fields()...)
 	p.phoneKeys = c.keyedHashes(forPhone, p.asked.phone)
@@ -300,13 +296,15 @@ func (p *starting) safaricomProblem(a daraja.Answer) *problem {
 	}
 	switch {
 	case a.Credentials:
-		return &problem{Type: badCredentials, Message: "Safaricom refuses the settings of this function", ResponseCode: a.Code, refusal: refusal, log: detail}
+		return &problem{Type: badCredentials, Message: settingsRefused, ResponseCode: a.Code, refusal: refusal, log: detail}
 	case a.Outcome == daraja.Refused:
 		return &problem{Type: rejected, Message: a.Reason, ResponseCode: a.Code, refusal: refusal, log: detail}
 	default:
 		return &problem{Type: unavailable, Message: "Safaricom could not be asked, and nothing was sent", log: detail}
 	}
 }
+
+const settingsRefused = "Safaricom refuses the settings of this function"
 
 // describeDetail says why Safaricom does not do what it was asked, for the error log.
 func describeDetail(d daraja.Detail) string {

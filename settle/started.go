@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"openruntimes/handler/parse"
@@ -147,11 +148,11 @@ func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Resul
 }
 
 // sameTransaction reports whether a signed callback is about the transaction that its
-// document names, as far as both name one. The result of a payout may carry an
+// document names, as far as both name one, be there space around it or not. The result of a payout may carry an
 // OriginatorConversationID that Safaricom's server has made; then the ConversationID
 // decides, and where either has none, the signature.
 func sameTransaction(stored, incoming *Document) bool {
-	if stored.ID == "" || incoming.ID == "" || stored.transactionText() == incoming.transactionText() {
+	if stored.ID == "" || incoming.ID == "" || strings.TrimSpace(stored.transactionText()) == strings.TrimSpace(incoming.transactionText()) {
 		return true
 	}
 	return stored.Kind == parse.Disbursement &&

@@ -49,6 +49,7 @@ func TestSettleStarted(t *testing.T) {
 		{"unknown", []Document{claimed()}, said(parse.Timeout, 1037, "", 0), Replaced, "get amend", ""},
 		{"again", []Document{claimed(named("ws_CO_1"), paid)}, payment(), Duplicate, "get", ""},
 		{"less", []Document{claimed(named("ws_CO_1"), paid)}, said(parse.Timeout, 1037, "", 0), Duplicate, "get", ""},
+		{"with space around its id", []Document{claimed(named("ws_CO_1"))}, func() Document { d := payment(); d.ID = " " + d.ID + " "; return d }(), Replaced, "get amend", ""},
 		{"contradiction", []Document{claimed(named("ws_CO_1"), paid)}, said(parse.Failed, 1, "", 0), Conflict, "get", ""},
 		{"another transaction", []Document{claimed(named("ws_CO_2"))}, payment(), Mismatch, "get create", beside("UKN7X1Q9ZK")},
 		{"another transaction, unknown", []Document{claimed(named("ws_CO_2"))}, said(parse.Timeout, 1037, "", 0), Mismatch, "get create", beside("")},

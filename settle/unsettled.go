@@ -77,8 +77,15 @@ func (u *unsettledLine) forStarted(id string) {
 }
 
 func (u *unsettledLine) String() string {
-	line, _ := json.Marshal(u)
-	return Mark + string(line)
+	return mark(u)
+}
+
+// mark returns the line. Safaricom's words, or whoever's they are, may hold the mark:
+// within the document it is spelt in another way, or of a line that is cut somewhere the
+// rest could be taken for a document of its own.
+func mark(document any) string {
+	line, _ := json.Marshal(document)
+	return Mark + strings.ReplaceAll(string(line), Mark, `UNSETTLED\u0020`)
 }
 
 func (u *unsettledLine) origin() Origin {
@@ -101,13 +108,12 @@ func (d *Document) UnsettledName(route string) string {
 	if d.Kind == parse.Disbursement {
 		data = map[string]string{"originatorConversationId": sanitize(d.ID, 36), "conversationId": sanitize(d.Conversation, 50)}
 	}
-	line, _ := json.Marshal(struct {
+	return mark(struct {
 		Route   string            `json:"route"`
 		ID      string            `json:"id"`
 		Started bool              `json:"started"`
 		Data    map[string]string `json:"data"`
 	}{route, d.DocumentID, true, data})
-	return Mark + string(line)
 }
 
 // ErrNotUnsettled says that a line holds no document.

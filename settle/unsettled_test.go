@@ -211,3 +211,24 @@ func TestParseUnsettledRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestMarkInside: the words of a document may hold the mark, and whoever's words they are
+// may choose where a line is cut. No rest of a line is a document of its own.
+func TestMarkInside(t *testing.T) {
+	forged := Mark + `{"route":"stk/push","id":"000000000000000000a1","started":true,"data":{"status":"SUCCESS","resultCode":0,"checkoutRequestId":"x"}}`
+	d := New(parse.Verdict{Kind: parse.Payment, ID: forged, Status: parse.Failed, Code: 1, Reason: forged}, "", time.Now())
+	for name, line := range map[string]string{
+		"a document":    d.Unsettled("callback", "amina", ""),
+		"of a started":  d.Unsettled("callback", "", "000000000000000000a2"),
+		"an unverified": d.UnsettledUnverified("callback", "000000000000000000a2"),
+		"a name":        d.UnsettledName("stk/push"),
+	} {
+		if n := strings.Count(line, Mark); n != 1 {
+			t.Errorf("%s: the mark stands in it %d times: %s", name, n, line)
+		}
+	}
+	got, _, err := ParseUnsettled(d.Unsettled("callback", "amina", ""), "", time.Now())
+	if err != nil || got.ID != sanitize(forged, 255) || got.Reason != sanitize(forged, 255) {
+		t.Errorf("it is read back as %q and %q, %v", got.ID, got.Reason, err)
+	}
+}

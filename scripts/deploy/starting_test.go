@@ -706,7 +706,13 @@ func TestUnresolved(t *testing.T) {
 		"00000000000000a3": {"status": "TIMEOUT", "requestedAmount": 10, "requestKey": "k"},
 		"00000000000000a4": {"status": "SUCCESS", "requestedAmount": 10, "requestKey": "k"},
 		"00000000000000a5": {"status": "TIMEOUT"}, // not started here
+		"00000000000000a6": {"status": "SUCCESS", "requestedAmount": 10, "requestKey": "k", "receipt": "UKN7X1Q9ZK", "amount": 10},
+		"00000000000000a7": {"status": "SUCCESS", "requestedAmount": 10, "requestKey": "k"}, // for two hours
 	} {
+		shift = 0
+		if strings.HasSuffix(id, "a6") || strings.HasSuffix(id, "a7") {
+			shift = -2 * time.Hour
+		}
 		data["checkoutRequestId"], data["settledAt"] = "ws_CO_"+id, "2026-11-26T09:00:00.000Z"
 		c.must("POST", aPayment+"/documents", map[string]any{"documentId": id, "permissions": []string{}, "data": data})
 	}
@@ -722,7 +728,7 @@ func TestUnresolved(t *testing.T) {
 	sweep("route=sweep id=00000000000000a4 outcome=found\nroute=sweep due=3 asked=3 found=2 not-sent=0 given-up=0 failed=0 calls=7 ms=2\n")
 	c.Record(fakeappwrite.Execution{Function: "daraja", Method: "POST", Path: "/callback", Status: 200, Logs: "route=sweep due=5 asked=5 found=5 \n"})
 	out, err := c.run(true)
-	want := `ok      unresolved payments: 1 still asked about, 2 given up; in the last day the sweep ran 102 times and found 2. What became of those given up: docs/durability.md, "When nobody can tell"`
+	want := `ok      unresolved payments: 1 still asked about, 2 given up; in the last day the sweep ran 102 times and found 2. 1 paid, says Safaricom, and without a receipt for over an hour: it is in M-Pesa's statement alone. What became of those given up: docs/durability.md, "When nobody can tell"`
 	if got := line(out, "unresolved payments"); got != want || err != nil {
 		t.Errorf("-check = %v\n%s, want\n%s", err, out, want)
 	}

@@ -50,6 +50,13 @@ func (p *project) unresolved(ctx context.Context, k kind) (string, error) {
 			said += ". What waits for longer than an hour stays unknown, unless -check says in ten minutes that the sweep runs"
 		}
 	}
+	unreceipted, err := p.countStarted(ctx, k, appwrite.Equal("status", "SUCCESS"), appwrite.IsNull("receipt"), appwrite.Before("$createdAt", now.Add(-time.Hour)))
+	if err != nil {
+		return "", err
+	}
+	if unreceipted > 0 {
+		said += fmt.Sprintf(". %s paid, says Safaricom, and without a receipt for over an hour: it is in M-Pesa's statement alone", counted(unreceipted))
+	}
 	if givenUp > 0 {
 		said += ". What became of those given up: docs/durability.md, \"When nobody can tell\""
 	}
@@ -63,10 +70,16 @@ func (p *project) countAsked(ctx context.Context, k kind, queries ...appwrite.Qu
 }
 
 // countOpen counts what was started and has no known outcome, and is selected by the
-// queries as well. It counts as Appwrite does, up to mostCounted.
+// queries as well.
 func (p *project) countOpen(ctx context.Context, k kind, queries ...appwrite.Query) (int, error) {
+	return p.countStarted(ctx, k, append(queries, appwrite.Equal("status", "PENDING", "TIMEOUT"))...)
+}
+
+// countStarted counts what was started and is selected by the queries, as Appwrite does, up
+// to mostCounted.
+func (p *project) countStarted(ctx context.Context, k kind, queries ...appwrite.Query) (int, error) {
 	// Only what was started here has a requested amount.
-	queries = append(queries, appwrite.Equal("status", "PENDING", "TIMEOUT"), appwrite.MoreThan("requestedAmount", 0), appwrite.Limit(1))
+	queries = append(queries, appwrite.MoreThan("requestedAmount", 0), appwrite.Limit(1))
 	params := url.Values{}
 	for _, q := range queries {
 		params.Add("queries[]", q.String())
