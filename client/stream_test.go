@@ -458,6 +458,11 @@ func TestInTheWay(t *testing.T) {
 			t.Errorf("it ends with %+v", got)
 		}
 		a.until(Success)
+		// A program that has kept the first id alone is not told that it may pay once more.
+		refused := s.startResume(c, b.seen[0].ID).until(Failed)
+		if refused.AskAgain() || !strings.Contains(refused.Message(English), "another payment was still open") {
+			t.Errorf("the one that was refused says %q, safe to ask again: %t", refused.Message(English), refused.AskAgain())
+		}
 	})
 	t.Run("not known", func(t *testing.T) {
 		s := newShop(t)
