@@ -130,8 +130,13 @@ type variable struct {
 	real string // what the function gets; Value is "" if it is secret
 }
 
-// listVariables sends them all: this list has no queries.
-func (c *Console) listVariables(_ *request, f *function) (reply, error) {
+// listVariables sends them all up to 1.9.0, where this list has no queries, and a page of
+// 25 unless more are asked for from 1.9.5 on (appwrite/appwrite 1.9.5,
+// src/Appwrite/Platform/Modules/Functions/Http/Variables/XList.php).
+func (c *Console) listVariables(q *request, f *function) (reply, error) {
+	if !fakeappwrite.Older(c.Version, "1.9.5") {
+		return list(q, "variables", f.Variables)
+	}
 	return answer(http.StatusOK, model{"total": len(f.Variables), "variables": f.Variables})
 }
 

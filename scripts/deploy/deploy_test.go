@@ -116,7 +116,7 @@ func (c *cloud) project(dryRun bool) *project {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p.inherit(ctx)
+	_ = p.inherit(ctx) // the check of the scopes says why not
 	p.pause, p.deployed, p.push = 2*time.Millisecond, deployedOnce, func(ctx context.Context, p *project) (string, error) {
 		err := upload(p, source(c.t), true)
 		c.WaitForBuilds() // so that each run makes the same calls

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"openruntimes/handler/appwrite"
 )
 
 func checkDomain(ctx context.Context, p *project) (string, error) {
@@ -17,7 +19,9 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 			Trigger              string
 		}
 	}
-	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found); err != nil {
+	// A project with sites has a rule for each of their deployments.
+	queries := url.Values{"queries[]": {appwrite.Equal("deploymentResourceId", p.target.FunctionID).String(), appwrite.Limit(100).String()}}
+	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+queries.Encode(), nil, &found); err != nil {
 		return "", err
 	}
 	given := p.get("APPWRITE_FUNCTION_DOMAIN")

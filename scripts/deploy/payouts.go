@@ -52,14 +52,19 @@ func (p *project) unreadableOfPayouts() (names []string) {
 	if _, ready := p.known[securityCredential]; ready {
 		needed = append(needed, securityCredential)
 	} else {
-		needed = append(needed, initiatorPassword)
+		needed = append(needed, initiatorPassword, handler.Certificate)
 	}
+	shortcode := payoutShortcode
+	if _, own := p.known[payoutShortcode]; !own {
+		shortcode = "DARAJA_SHORTCODE"
+	}
+	needed = append(needed, shortcode, initiator, publicURL)
 	for _, name := range needed {
 		if p.known[name] == "" {
 			names = append(names, name)
 		}
 	}
-	return names
+	return append(names, p.unreadablePlace()...)
 }
 
 // checkPayingOut proves the settings of payouts as far as no money moves: Safaricom gives

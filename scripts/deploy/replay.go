@@ -26,7 +26,9 @@ func (s settings) replayFrom(ctx context.Context, r report, in io.Reader) error 
 	if _, err := checkServer(ctx, &project{settings: s}); err != nil {
 		return err
 	}
-	s.inherit(ctx)
+	if err := s.inherit(ctx); err != nil {
+		return err
+	}
 	if in == nil {
 		lines, err := s.executionLog(ctx)
 		if err != nil {

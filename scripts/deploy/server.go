@@ -111,7 +111,7 @@ func checkScopes(ctx context.Context, p *project) (string, error) {
 			return "", absent(fmt.Sprintf("%s is not Appwrite's endpoint: it answers %d to %s", p.target.Endpoint, e.Status, r.path), "set APPWRITE_ENDPOINT: Console → Overview → Integrations → API endpoint, which ends in /v1")
 		}
 	}
-	p.inherit(ctx) // which needs the key, and comes before all that is looked at
+	inherited := p.inherit(ctx) // which needs the key, and comes before all that is looked at
 	switch {
 	case slices.Contains(missing, "databases.read") && slices.Contains(missing, "functions.read") && slices.Contains(missing, "rules.read"):
 		// A text that only looks like a key makes its sender a guest, who may
@@ -120,5 +120,5 @@ func checkScopes(ctx context.Context, p *project) (string, error) {
 	case len(missing) > 0:
 		return "", wrong("the API key lacks "+strings.Join(missing, ", "), where+" → this key → Scopes")
 	}
-	return "", nil
+	return "", inherited
 }

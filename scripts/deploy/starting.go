@@ -60,6 +60,16 @@ func (p *project) unreadable() (names []string) {
 			names = append(names, name)
 		}
 	}
+	return append(names, p.unreadablePlace()...)
+}
+
+// unreadablePlace names what says where Safaricom is asked, and is there and cannot be read.
+func (p *project) unreadablePlace() (names []string) {
+	for _, name := range []string{environment, baseURL} {
+		if value, there := p.known[name]; there && value == "" {
+			names = append(names, name)
+		}
+	}
 	return names
 }
 
@@ -121,6 +131,9 @@ func checkStarting(ctx context.Context, p *project) (string, error) {
 // callback without a body, of which nothing is stored.
 func checkSigned(ctx context.Context, p *project) (string, error) {
 	console := p.inConsole("Settings → Variables, then redeploy")
+	if p.known[publicURL] == "" {
+		return "where they come to nobody can read: set " + publicURL + " in the environment to have it looked at", nil
+	}
 	address := strings.TrimRight(p.known[publicURL], "/")
 	status, body, err := ask(ctx, http.MethodGet, address+"/health", "")
 	if err == nil && !saysVersion(body) {

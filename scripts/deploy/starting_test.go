@@ -584,7 +584,7 @@ func TestSigningKey(t *testing.T) {
 }
 
 // TestOpenDoor: apps in the field post without a secret, and a signing key would shut
-// them out. A secret must have been set and deployed before.
+// them out, and so would a first secret. Whoever wants that all the same sets it by hand.
 func TestOpenDoor(t *testing.T) {
 	c := newCloud(t)
 	c.deploy()
@@ -593,33 +593,29 @@ func TestOpenDoor(t *testing.T) {
 	if out, err := c.run(true); err != nil || !strings.Contains(out, "anybody can post payments") {
 		t.Fatalf("-check with an open door = %v\n%s", err, out)
 	}
-	c.startPayments()
-	const want = "the function that is deployed takes callbacks without a secret, and with DARAJA_SIGNING_KEY it would refuse them: " +
-		"first take out what starts payments, set DARAJA_CALLBACK_SECRET alone, deploy, and have every app carry it\n        Fix: "
-	for _, secret := range []string{"", "0123456789abcdef-new"} {
-		c.env[handler.CallbackSecret] = secret
+	const secret = "0123456789abcdef-new"
+	for _, tt := range []struct {
+		starts bool
+		secret string
+		by     string
+	}{{false, secret, handler.CallbackSecret}, {true, "", handler.SigningKey}, {true, secret, handler.SigningKey}} {
+		if tt.starts {
+			c.startPayments()
+		}
+		c.env[handler.CallbackSecret] = tt.secret
+		want := "the function that is deployed takes callbacks without a secret, and with " + tt.by + " it would refuse those of the apps in the field: " +
+			"leave it as it is, and deploy a second function for new apps (APPWRITE_FUNCTION_ID=daraja2)\n        Fix: "
 		for _, dryRun := range []bool{true, false} {
 			out, err := c.run(dryRun)
 			if got := line(out, "variables"); !errors.Is(err, errWrong) || !strings.HasPrefix(got, "WRONG   ") || !strings.Contains(got, want) {
-				t.Errorf("with the secret %q, -check %t: %v and\n%s, want\n%s", secret, dryRun, err, got, want)
+				t.Errorf("with the secret %q, -check %t: %v and\n%s, want\n%s", tt.secret, dryRun, err, got, want)
 			}
 		}
-		if v := c.remote(handler.SigningKey); v.Key != "" {
+		if v := c.remote(tt.by); v.Key != "" {
 			t.Errorf("it was set: %+v", v)
 		}
 	}
-	// As it says: the secret alone, and then the rest.
-	push := map[string]string{}
-	for name, value := range c.env {
-		if isForStarting(name) {
-			push[name] = value
-			delete(c.env, name)
-		}
-	}
-	c.deploy()
-	for name, value := range push {
-		c.env[name] = value
-	}
+	c.must("POST", "/functions/daraja/variables", map[string]any{"key": handler.CallbackSecret, "value": secret, "secret": false})
 	c.deploy()
 	if out, err := c.run(true); err != nil {
 		t.Errorf("-check after it = %v\n%s", err, out)
@@ -826,5 +822,77 @@ func TestSchedule(t *testing.T) {
 		if f, _ := c.project(false).function(ctx); f.Schedule != want {
 			t.Errorf("the schedule %q has become %q, want %q", schedule, f.Schedule, want)
 		}
+	}
+}
+
+// TestHiddenVariables: Appwrite makes a variable secret unless it is told otherwise. One that
+// is there and reads back empty is not missing.
+func TestHiddenVariables(t *testing.T) {
+	for _, name := range []string{"DARAJA_SHORTCODE", "DARAJA_ENVIRONMENT", "DARAJA_PUBLIC_URL", "DARAJA_BASE_URL", "DARAJA_INITIATOR", "DARAJA_PAYOUT_MAX", "DARAJA_PAYOUT_DAILY",
+		"DARAJA_CERTIFICATE", "DARAJA_B2C_SHORTCODE"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.startPayments()
+			c.payOut()
+			c.deploy()
+			v := c.remote(name)
+			if v.Value == "" {
+				t.Fatal("the operator has given none")
+			}
+			c.must("PUT", "/functions/daraja/variables/"+v.ID, map[string]any{"key": name, "value": v.Value, "secret": true})
+			delete(c.env, name)
+			c.forgetSecrets()
+			c.deploy() // for the variable that was changed
+			for _, dryRun := range []bool{true, false} {
+				if out, err := c.run(dryRun); err != nil || changed(out) {
+					t.Errorf("-check %t = %v\n%s", dryRun, err, out)
+				}
+			}
+		})
+	}
+	for _, name := range []string{"DARAJA_DATABASE_ID", "DARAJA_COLLECTION_ID", "DARAJA_B2C_COLLECTION_ID"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.deploy()
+			v := c.remote(name)
+			c.must("PUT", "/functions/daraja/variables/"+v.ID, map[string]any{"key": name, "value": v.Value, "secret": true})
+			out, err := c.run(false)
+			want := "the function's variable " + name + " is secret, and nobody can read it: set " + name + " in the environment to what it is"
+			if err == nil || changed(out) || !strings.Contains(out+err.Error(), want) {
+				t.Errorf("deploy = %v\n%s", err, out)
+			}
+			c.env[name] = v.Value
+			c.deploy()
+			if out, err := c.run(true); err != nil {
+				t.Errorf("-check with it = %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestManyOthers: a project has more domains, and a function more variables, than Appwrite
+// lists at once.
+func TestManyOthers(t *testing.T) {
+	for _, version := range fakeappwrite.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.Version = version
+			c.must("POST", "/functions", map[string]any{"functionId": "site", "name": "site", "runtime": "go-1.23"})
+			for n := range 120 {
+				c.must("POST", "/proxy/rules/function", map[string]any{"domain": fmt.Sprintf("site-%d.localhost", n), "functionId": "site"})
+			}
+			c.deploy()
+			for n := range 40 {
+				c.must("POST", "/functions/daraja/variables", map[string]any{"key": fmt.Sprintf("OWN_%d", n), "value": "x", "secret": false})
+			}
+			c.env["DARAJA_ANONYMOUS_READ"] = "any"
+			c.deploy()
+			if out, err := c.run(false); err != nil || changed(out) {
+				t.Errorf("a second run = %v\n%s", err, out)
+			}
+		})
 	}
 }

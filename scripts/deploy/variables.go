@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
+	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
 )
 
@@ -35,15 +37,20 @@ func find(variables []variable, key string) (variable, bool) {
 	return variables[i], true
 }
 
+// mostListed asks for a page of a hundred, where Appwrite's own has 25. Its variables have
+// pages from 1.9.5 on; before, what is asked for here is not looked at.
+func mostListed() string { return url.Values{"queries[]": {appwrite.Limit(100).String()}}.Encode() }
+
 func (s settings) remoteVariables(ctx context.Context) ([]variable, error) {
 	var found struct{ Variables []variable }
-	err := s.call(ctx, http.MethodGet, s.functionPath()+"/variables", nil, &found)
+	err := s.call(ctx, http.MethodGet, s.functionPath()+"/variables?"+mostListed(), nil, &found)
 	return found.Variables, err
 }
 
 // inherit takes what was not given from the function, if that is there: what it
-// works on is what there is to look at.
-func (s *settings) inherit(ctx context.Context) {
+// works on is what there is to look at. Where that cannot be known nothing may be looked
+// at in its place: a default names another database.
+func (s *settings) inherit(ctx context.Context) error {
 	remote, err := s.remoteVariables(ctx)
 	sets := func(which func(handler.Variable) bool) bool {
 		return slices.ContainsFunc(handler.Variables(), func(v handler.Variable) bool {
@@ -54,17 +61,22 @@ func (s *settings) inherit(ctx context.Context) {
 	s.startsAny = sets(handler.Variable.Starts)
 	s.startsPayouts = sets(func(v handler.Variable) bool { return v.Payouts && !v.Push })
 	s.startsPayments = s.startsAny && !s.startsPayouts || sets(func(v handler.Variable) bool { return v.Push && !v.Payouts })
-	if err != nil {
-		return // the checks say why
+	if err != nil && !isStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("the function's variables: %w", err)
 	}
 	for name, to := range map[string]*string{
 		"DARAJA_DATABASE_ID": &s.target.DatabaseID, "DARAJA_COLLECTION_ID": &s.target.PaymentsID,
 		"DARAJA_B2C_COLLECTION_ID": &s.target.DisbursementsID, "DARAJA_ANONYMOUS_READ": &s.target.AnonymousRead,
 	} {
-		if v, ok := find(remote, name); ok && s.get(name) == "" && v.Value != "" {
+		switch v, there := find(remote, name); {
+		case s.get(name) != "" || !there:
+		case v.Secret:
+			return fmt.Errorf("the function's variable %s is secret, and nobody can read it: set %s in the environment to what it is", name, name)
+		case v.Value != "":
 			*to = v.Value
 		}
 	}
+	return nil
 }
 
 // given is what this run was given for a variable, or has made itself.
@@ -143,7 +155,7 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 	if !hasSecret && f.DeploymentID == "" {
 		c.problems = append(c.problems, "there is no "+handler.CallbackSecret+": anybody can post payments")
 	}
-	hopeless, err := p.hopeless(ctx, f, wanted)
+	hopeless, err := p.hopeless(ctx, f, wanted, remote)
 	if err != nil {
 		return "", err
 	}
@@ -159,7 +171,7 @@ func checkVariables(ctx context.Context, p *project) (string, error) {
 		found += ", and no " + handler.CallbackSecret + ": only signed callbacks are taken"
 	case !hasSecret:
 		// Apps in the field post without one, and a new one would shut them out.
-		found += ", and no " + handler.CallbackSecret + ": anybody can post payments. Give one once apps carry it"
+		found += ", and no " + handler.CallbackSecret + ": anybody can post payments. To end that, deploy a second function for new versions of the app (docs/go-live.md)"
 	case secret.Value == "":
 		found += ". Set " + handler.CallbackSecret + " for the checks that post a callback"
 		p.secretUnknown = true
@@ -238,9 +250,9 @@ func (p *project) countVariables() (n int) {
 }
 
 // hopeless names what only a person can fix: values that are malformed, those for
-// starting payments that are neither given nor there, and a door that a signing key
-// would shut.
-func (p *project) hopeless(ctx context.Context, f function, wanted []variable) ([]string, error) {
+// starting payments that are neither given nor there, and a door that would be shut. Of
+// what nobody can read nothing is said.
+func (p *project) hopeless(ctx context.Context, f function, wanted, remote []variable) ([]string, error) {
 	// The function's own idea of what is malformed.
 	problems := handler.New(func(name string) string {
 		v, ok := find(wanted, name)
@@ -254,15 +266,36 @@ func (p *project) hopeless(ctx context.Context, f function, wanted []variable) (
 		}
 		return ""
 	}).Problems()
-	if !p.startsAny || f.DeploymentID == "" {
+	problems = slices.DeleteFunc(problems, func(problem string) bool {
+		name, _, _ := strings.Cut(problem, " ")
+		v, ok := find(wanted, name)
+		return ok && v.Secret && v.Value == ""
+	})
+	shutting := shutsDoor(wanted, remote)
+	if shutting == "" || f.DeploymentID == "" {
 		return problems, nil
 	}
 	open, err := p.doorIsOpen(ctx)
 	if open {
-		problems = append(problems, "the function that is deployed takes callbacks without a secret, and with "+handler.SigningKey+" it would refuse them: "+
-			"first take out what starts payments, set "+handler.CallbackSecret+" alone, deploy, and have every app carry it")
+		problems = append(problems, "the function that is deployed takes callbacks without a secret, and with "+shutting+" it would refuse those of the apps in the field: "+
+			"leave it as it is, and deploy a second function for new apps (APPWRITE_FUNCTION_ID=daraja2)")
 	}
 	return problems, err
+}
+
+// shutsDoor names the variable that would have the function refuse callbacks without a
+// secret, "" for none. Where it has one of the two the door is shut, or will be whatever is
+// done here.
+func shutsDoor(wanted, remote []variable) (name string) {
+	for _, shuts := range []string{handler.CallbackSecret, handler.SigningKey} {
+		if _, there := find(remote, shuts); there {
+			return ""
+		}
+		if _, wants := find(wanted, shuts); wants {
+			name = shuts
+		}
+	}
+	return name
 }
 
 // wellFormed stands in for what nobody can read, or what is still to be made.
@@ -316,7 +349,7 @@ func fixVariables(ctx context.Context, p *project) error {
 	if err != nil {
 		return err
 	}
-	if hopeless, err := p.hopeless(ctx, f, wanted); err != nil || len(hopeless) > 0 {
+	if hopeless, err := p.hopeless(ctx, f, wanted, remote); err != nil || len(hopeless) > 0 {
 		return err // the second look says so
 	}
 	if _, ok := find(wanted, handler.CallbackSecret); !ok && f.DeploymentID == "" {
