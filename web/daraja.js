@@ -69,7 +69,7 @@ import { messages, receiptFollows } from './messages.js';
 
 /** The seconds after which the document is read, beside Realtime, which repeats nothing. */
 const READS = [2, 5, 10, 20, 30, 45];
-/** The seconds between the tries to ask, under the same id, if no answer came. */
+/** The seconds between the tries to ask, under the same id, if no answer came, or one that proves nothing. */
 const ASKS = [2, 5, 10];
 /** From then on the function is told to ask Safaricom, so often, until that. */
 const CHECK_FROM = 60, CHECK_EVERY = 15, GIVE_UP = 120;
@@ -410,7 +410,7 @@ export class Payment {
       const answer = await this.#daraja.call('/stk/push', body);
       if (this.#over) return;
       if (answer?.error && this.#refused(answer.error, asked)) return;
-      if (answer || asked === ASKS.length) break;
+      if (answer && !answer.error || asked === ASKS.length) break;
       this.#pending();
       await this.#pause(ASKS[asked]);
       // A page that slept meanwhile must not make the phone ring when nobody expects it.

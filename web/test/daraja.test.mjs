@@ -337,6 +337,22 @@ test('after an ask without an answer, a refusal proves nothing', async () => {
   }
 });
 
+test('after such a refusal it goes on asking, and what then comes counts', async () => {
+  const server = new Server(LOST, refusal('unavailable'), refusal('unavailable'), accepted());
+  const { names } = await started(server);
+  for (const [seconds, asked] of [[1, 1], [1, 2], [4, 2], [1, 3], [9, 3], [1, 4], [30, 4]]) {
+    await pass(seconds);
+    assert.equal(server.pushes().length, asked);
+  }
+  assert.deepEqual(new Set(server.pushes().map((c) => c.body.id)), new Set([ID]));
+  assert.equal(names(), 'Idle Initiating Pending');
+  const refused = new Server(LOST, refusal('unavailable'), refusal('rejected', { claimed: true }));
+  const other = await started(refused);
+  await pass(30);
+  assert.equal(other.names(), 'Idle Initiating Pending Error', 'a refusal of its own claim ends it');
+  assert.equal(refused.pushes().length, 3);
+});
+
 test("after an ask without an answer, a refusal of this call's own claim is an Error", async () => {
   const server = new Server(LOST, refusal('rejected', { claimed: true, responseCode: '500.001.1001' }));
   const { states, names } = await started(server);
