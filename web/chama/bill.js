@@ -126,7 +126,7 @@ const ON_ITS_WAY = 180;
  * @param {number} now in milliseconds
  */
 export function neverSent(attempt, answer, now) {
-  return answer?.error?.type === 'not_found' && now - attempt.at > ON_ITS_WAY * 1000;
+  return !attempt.state.document && answer?.error?.type === 'not_found' && now - attempt.at > ON_ITS_WAY * 1000;
 }
 
 /**

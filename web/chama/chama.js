@@ -276,7 +276,7 @@ function recall(line) {
 /**
  * Whether the page's user is still signed in: another tab may have signed out, or in as
  * somebody else. To them what is stored looks as if nobody had paid, without any error. The
- * page then goes on with whoever it is. If that cannot be learned, it says what follows.
+ * page then goes on with whoever it is. If that cannot be learned, it says so, in the words of this key.
  */
 async function sameUser(otherwise) {
   const watched = watch;
@@ -284,7 +284,7 @@ async function sameUser(otherwise) {
     if (await whoIsIt() === user) return watched === watch;
   } catch (e) {
     if (e.code !== 401) {
-      if (watched === watch) trouble(otherwise);
+      if (otherwise && watched === watch) trouble(otherwise);
       return false;
     }
   }

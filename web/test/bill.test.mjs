@@ -65,6 +65,7 @@ test('what the server does not know was never sent, once no ask can be on its wa
   const unknown = attempt(1000, 'Timeout'), refusal = (type) => ({ error: { type, message: '' } });
   assert.equal(neverSent(unknown, refusal('not_found'), 1000 + 180_001), true);
   assert.equal(neverSent(unknown, refusal('not_found'), 1000 + 180_000), false, 'it may be on its way');
+  assert.equal(neverSent(attempt(1000, 'Timeout', document('TIMEOUT')), refusal('not_found'), 1e9), false, 'its document was there');
   for (const answer of [null, refusal('unavailable'), { status: 'PENDING' }]) assert.equal(neverSent(unknown, answer, 1e9), false);
 });
 
