@@ -640,6 +640,8 @@ const scenarios = {
     await word(page, 0, 'Being checked');
     await page.clock.fastForward(125_000);
     await word(page, 0, 'Not known yet');
+    await word(page, 1, 'Not known yet');
+    await sleep(1000); // in which it asks in vain
     await page.unroute('**/executions');
     await line(page, 0).getByRole('button', { name: 'Check now' }).click();
     await word(page, 0, 'Not sent');
