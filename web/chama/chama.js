@@ -276,7 +276,8 @@ function recall(line) {
 /**
  * Whether the page's user is still signed in: another tab may have signed out, or in as
  * somebody else. To them what is stored looks as if nobody had paid, without any error. The
- * page then goes on with whoever it is. If that cannot be learned, it says so, in the words of this key.
+ * page then goes on with whoever it is. If that cannot be learned, it says what this key
+ * stands for.
  */
 async function sameUser(otherwise) {
   const watched = watch;
@@ -382,15 +383,15 @@ async function check(line) {
     if (!await sameUser('notChecked')) return;
     const attempt = decisive(line.attempts), answer = await daraja.call('/stk/check', { id: attempt.id });
     const fresh = await watched.refresh();
-    if (watched !== watch || dropped(line, attempt, answer)) return;
+    if (watched !== watch || await dropped(line, attempt, answer) || watched !== watch) return;
     if (!answer || answer.error || !fresh) trouble('notChecked');
     else if (standing(line).name === 'Timeout') line.said = null;
   });
 }
 
-/** Notes that an attempt was never sent, if that is what the answer about it says. */
-function dropped(line, attempt, answer) {
-  if (!neverSent(attempt, answer, Date.now())) return false;
+/** Notes that an attempt was never sent, if the answer to its own user says so. */
+async function dropped(line, attempt, answer) {
+  if (answer?.error?.type !== 'not_found' || !await sameUser('') || !neverSent(attempt, answer, Date.now())) return false;
   attempt.state = new State('Error', attempt.id, { error: new DarajaError(answer.error) });
   keep(line);
   show();
@@ -402,7 +403,7 @@ async function lookUp(line, attempt) {
   const watched = watch;
   if (!await sameUser('')) return;
   const answer = await daraja.call('/stk/check', { id: attempt.id });
-  if (watched === watch) dropped(line, attempt, answer);
+  if (watched === watch) await dropped(line, attempt, answer);
 }
 
 // What is shown
