@@ -69,12 +69,14 @@ import { messages, receiptFollows } from './messages.js';
 
 /** The seconds after which the document is read, beside Realtime, which repeats nothing. */
 const READS = [2, 5, 10, 20, 30, 45];
-/** The seconds between the tries to ask, under the same id, if no answer came. */
+/** The seconds between the tries to ask, under the same id, if no answer came, or one that proves nothing. */
 const ASKS = [2, 5, 10];
 /** From then on the function is told to ask Safaricom, so often, until that. */
 const CHECK_FROM = 60, CHECK_EVERY = 15, GIVE_UP = 120;
 /** The seconds for which an answer is waited for then. */
 const PATIENCE = 10;
+/** The seconds after which a read, and a call of the function, count as not answered. */
+const READ_TAKES = 10, CALL_TAKES = 40;
 /** The seconds between two reads of what is watched, while that works and while it does not. */
 const WATCH_EVERY = 15, WATCH_AGAIN = 3;
 
@@ -116,7 +118,7 @@ export class State {
    */
   constructor(name, id, { document = null, error = null, instead = false } = {}) {
     this.name = name;
-    /** The payment's id, which is that of its document. */
+    /** The payment's id, which is that of its document. It changes if another one was open already. */
     this.id = id;
     /** The document as it was last seen; null until it was. */
     this.document = document;
@@ -165,6 +167,12 @@ function statusOf(name) {
 }
 
 /**
+ * What to tell of a request that another payment kept from being sent: that one may be paid.
+ * @type {Explanation}
+ */
+const otherOpen = { en: 'Not sent: another payment is open.', sw: 'Haikutumwa: malipo mengine bado hayajakamilika.', askAgain: false, cause: '' };
+
+/**
  * What to tell the person of a payment, by its status, its result code and its reason,
  * which begins with the code if that is a word, or says why nothing was sent. The status
  * decides: a code says more only if it has that status. A status that nobody knows is
@@ -175,6 +183,7 @@ function statusOf(name) {
  * @returns {Explanation}
  */
 export function explain(status, document) {
+  if (status === 'FAILED' && document?.failureReason?.startsWith('NOT_SENT: another payment is open')) return otherOpen;
   let code = String(document?.resultCode ?? '');
   const reason = document?.failureReason ?? '';
   if (code === '-1') code = reason.split(':', 1)[0];
@@ -212,6 +221,8 @@ export class Daraja {
   /**
    * Asks a phone for a payment, whether or not anybody reads its states. What runs now runs
    * to its end first: whoever keeps the payment's id there can resume it, whatever happens.
+   * Keep the id of each state as well: if a payment was open already, the stream goes on
+   * with that one, under its id, and that is the one to resume.
    * @param {PaymentRequest} request
    * @returns {Payment}
    */
@@ -222,7 +233,8 @@ export class Daraja {
   }
 
   /**
-   * Goes on with a payment that was asked for before, by this page or another.
+   * Goes on with a payment that was asked for before, by this page or another: with the id
+   * of its latest state, which is not always the first.
    * @param {string} id
    * @returns {Payment}
    */
@@ -259,7 +271,7 @@ export class Daraja {
    */
   async read(id) {
     try {
-      return await this.#databases.getDocument(this.#databaseId, this.#collectionId, id);
+      return await within(READ_TAKES, this.#databases.getDocument(this.#databaseId, this.#collectionId, id));
     } catch {
       return null;
     }
@@ -276,7 +288,7 @@ export class Daraja {
     for (let /** @type {Query[]} */ cursor = []; ;) {
       const wanted = [...queries, { method: 'limit', values: [100] }, ...cursor].map((q) => JSON.stringify(q));
       /** @type {{documents: PaymentDocument[]}} */
-      const { documents } = await this.#databases.listDocuments(this.#databaseId, this.#collectionId, wanted);
+      const { documents } = await within(READ_TAKES, this.#databases.listDocuments(this.#databaseId, this.#collectionId, wanted));
       all.push(...documents);
       if (documents.length < 100) return all;
       cursor = [{ method: 'cursorAfter', values: [documents[99].$id] }];
@@ -292,7 +304,7 @@ export class Daraja {
    */
   async call(path, body) {
     try {
-      const { responseBody } = await this.#functions.createExecution(this.#functionId, JSON.stringify(body), false, path, 'POST');
+      const { responseBody } = await within(CALL_TAKES, this.#functions.createExecution(this.#functionId, JSON.stringify(body), false, path, 'POST'));
       const answer = JSON.parse(responseBody);
       return typeof answer?.status === 'string' || typeof answer?.error?.type === 'string' ? answer : null;
     } catch {
@@ -413,7 +425,7 @@ export class Payment {
       const answer = await this.#daraja.call('/stk/push', body);
       if (this.#over) return;
       if (answer?.error && this.#refused(answer.error, asked)) return;
-      if (answer || asked === ASKS.length) break;
+      if (answer && !answer.error || asked === ASKS.length) break;
       this.#pending();
       await this.#pause(ASKS[asked]);
       // A page that slept meanwhile must not make the phone ring when nobody expects it.
@@ -535,6 +547,8 @@ class Watch {
   #daraja; #references; #tell; #closed = false;
   /** @type {?boolean} whether all could be read the last time; null before the first */
   #live = null;
+  /** How many reads have begun, and the latest that worked. */
+  #begun = 0; #worked = 0;
   /** @type {Map<string, PaymentDocument>} */
   #documents = new Map();
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -575,6 +589,7 @@ class Watch {
    */
   async refresh() {
     clearTimeout(this.#timer);
+    const nth = ++this.#begun;
     let changed = false, read = true;
     try {
       const documents = await this.#daraja.list([{ method: 'equal', attribute: 'reference', values: this.#references }]);
@@ -583,6 +598,8 @@ class Watch {
       read = false;
     }
     if (this.#closed) return false;
+    if (!read && nth < this.#worked) return false; // one that began later says more than what hung
+    if (read) this.#worked = Math.max(this.#worked, nth);
     const before = this.#live;
     this.#live = read;
     clearTimeout(this.#timer);
@@ -617,6 +634,23 @@ class Watch {
     if (this.#closed || this.#live === null) return;
     tell(this.#tell, { documents: [...this.#documents.values()], live: this.#live });
   }
+}
+
+/**
+ * What comes of a request, if it comes within so many seconds. Nobody waits for what hangs:
+ * that is an error, and whatever comes of it later is ignored.
+ * @template T
+ * @param {number} seconds
+ * @param {Promise<T>} request
+ * @returns {Promise<T>}
+ */
+export function within(seconds, request) {
+  /** @type {ReturnType<typeof setTimeout>} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${seconds} seconds`)), seconds * 1000);
+  });
+  return Promise.race([request, late]).finally(() => clearTimeout(timer));
 }
 
 /**

@@ -115,6 +115,20 @@ export function take(attempts, document) {
   return attempt;
 }
 
+/** How long an ask may still be on its way, in seconds. */
+const ON_ITS_WAY = 180;
+
+/**
+ * Whether an attempt was never sent, by what the function answers about its id: it does not
+ * know it, though every ask for it has ended long ago.
+ * @param {Attempt} attempt
+ * @param {?import('../daraja.js').Answer} answer
+ * @param {number} now in milliseconds
+ */
+export function neverSent(attempt, answer, now) {
+  return !attempt.state.document && answer?.error?.type === 'not_found' && now - attempt.at > ON_ITS_WAY * 1000;
+}
+
 /**
  * A link to a bill, without the phones: what follows # is not sent to any server.
  * @param {Bill} bill

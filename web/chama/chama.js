@@ -1,8 +1,8 @@
 // The page: it shows a bill, asks each member's phone for their share, and tells what
 // became of it. What was paid is read from the documents alone.
 
-import { Daraja, State } from '../daraja.js';
-import { csv, decisive, fromHash, paid, receipts, reference, take, toHash } from './bill.js';
+import { Daraja, DarajaError, State, within } from '../daraja.js';
+import { csv, decisive, fromHash, neverSent, paid, receipts, reference, take, toHash } from './bill.js';
 import config from './config.js';
 import { fill, onMade, reword } from './form.js';
 import { $, kept, language, money, say, speak, translate, write } from './page.js';
@@ -11,6 +11,8 @@ import { $, kept, language, money, say, speak, translate, write } from './page.j
 const PROMPT = 90;
 /** How long M-Pesa takes the same amount from one phone once only, in seconds. */
 const REPEAT = 120;
+/** How long Appwrite may take to say who is signed in, or to end a session, in seconds. */
+const ACCOUNT_TAKES = 10;
 
 /** Says everything in a language. */
 function speakAll(chosen) {
@@ -65,16 +67,22 @@ async function begin() {
   await enter();
 }
 
+/** The id of the user who is signed in now; an error with code 401 if nobody is. */
+const whoIsIt = async () => (await within(ACCOUNT_TAKES, account.get())).$id;
+
 /** Goes on with whoever is signed in. Only an answer that it is nobody leads to signing in. */
 async function enter() {
   try {
-    user = (await account.get()).$id;
+    user = await whoIsIt();
   } catch (e) {
     if (e.code !== 401) {
       wait('unreachable');
       setTimeout(enter, 3000);
       return;
     }
+    leave();
+    bill = null;
+    signedIn = false;
     $('anonymous').hidden = !config.anonymous;
     for (const [name, value] of Object.entries(config.signIn ?? {})) $('sign-in-form').elements[name].value = value;
     turnTo('sign-in');
@@ -84,17 +92,19 @@ async function enter() {
   choose();
 }
 
-/** Shows the bill in the link, else this browser's own, else the form for a new one. */
+/** Shows the bill in the link, with its phones if it was made here, else the last one made here, else the form. */
 function choose() {
-  const linked = fromHash(location.hash), own = kept.get('bill');
-  if (linked && linked.code !== own?.code) open(linked);
-  else if (own) open(own);
+  const linked = fromHash(location.hash);
+  const chosen = linked ? (kept.get('bills') ?? {})[linked.code] ?? linked : kept.get('bill');
+  if (chosen) open(chosen);
   else compose();
 }
 
 window.addEventListener('hashchange', () => {
   const linked = fromHash(location.hash);
-  if (signedIn && linked && linked.code !== bill?.code) choose();
+  if (!signedIn) return;
+  if (linked && linked.code !== bill?.code) choose();
+  else if (location.hash === '' && bill) compose();
 });
 
 async function signIn(how) {
@@ -115,8 +125,17 @@ $('sign-in-form').addEventListener('submit', (event) => {
 });
 $('anonymous').addEventListener('click', () => signIn(() => account.createAnonymousSession()));
 $('sign-out').addEventListener('click', async () => {
-  await account.deleteSession('current').catch(() => {});
+  try {
+    await within(ACCOUNT_TAKES, account.deleteSession('current'));
+  } catch (e) {
+    // Only an answer that there is no session is as good as one that it has ended.
+    if (e.code !== 401) {
+      trouble('notSignedOut');
+      return;
+    }
+  }
   localStorage.removeItem('chama.bill');
+  localStorage.removeItem('chama.bills');
   localStorage.removeItem('chama.asked');
   location.replace(location.pathname);
 });
@@ -133,6 +152,7 @@ function compose() {
 onMade((made) => {
   const own = { ...made, maker: user };
   kept.set('bill', own);
+  kept.set('bills', { ...kept.get('bills'), [own.code]: own });
   open(own);
   $('ask-all').focus();
 });
@@ -160,6 +180,7 @@ function leave() {
   documents = [];
   lines = [];
   live = read = false;
+  $('risk').close(); // a question about another bill
   trouble('');
 }
 
@@ -224,6 +245,7 @@ function follow(line, payment, at) {
       // What a document said before stands: the stream may know less.
       attempt.state = state;
       if (state.name === 'Error') keep(line);
+      else if (state.name === 'Timeout' && !state.document) lookUp(line, attempt);
     }
     // The pot and the line learn of it together.
     if (state.document) watch?.see(state.document);
@@ -252,9 +274,29 @@ function recall(line) {
 }
 
 /**
+ * Whether the page's user is still signed in: another tab may have signed out, or in as
+ * somebody else. To them what is stored looks as if nobody had paid, without any error. The
+ * page then goes on with whoever it is. If that cannot be learned, it says what this key
+ * stands for.
+ */
+async function sameUser(otherwise) {
+  const watched = watch;
+  try {
+    if (await whoIsIt() === user) return watched === watch;
+  } catch (e) {
+    if (e.code !== 401) {
+      if (otherwise && watched === watch) trouble(otherwise);
+      return false;
+    }
+  }
+  if (watched === watch) await enter();
+  return false;
+}
+
+/**
  * Reads what is stored, in this browser and on the server, just before somebody is asked:
  * neither M-Pesa nor the function refuses to take once more what was paid. False if it
- * cannot be read, or another bill is shown by then.
+ * cannot be read, if another user is signed in, or another bill is shown by then.
  */
 async function upToDate() {
   const watched = watch;
@@ -262,6 +304,8 @@ async function upToDate() {
   const fresh = await watched.refresh();
   if (watched !== watch) return false;
   lines.forEach(recall);
+  // Last, so that what was read is known to be this user's.
+  if (!await sameUser('notRead')) return false;
   if (!fresh) trouble('notRead');
   return fresh;
 }
@@ -336,12 +380,30 @@ async function check(line) {
   const watched = watch;
   trouble('');
   await busyWith(line, async () => {
-    const answer = await daraja.call('/stk/check', { id: standing(line).id });
+    if (!await sameUser('notChecked')) return;
+    const attempt = decisive(line.attempts), answer = await daraja.call('/stk/check', { id: attempt.id });
     const fresh = await watched.refresh();
-    if (watched !== watch) return;
+    if (watched !== watch || await dropped(line, attempt, answer) || watched !== watch) return;
     if (!answer || answer.error || !fresh) trouble('notChecked');
     else if (standing(line).name === 'Timeout') line.said = null;
   });
+}
+
+/** Notes that an attempt was never sent, if the answer to its own user says so. */
+async function dropped(line, attempt, answer) {
+  if (answer?.error?.type !== 'not_found' || !await sameUser('') || !neverSent(attempt, answer, Date.now())) return false;
+  attempt.state = new State('Error', attempt.id, { error: new DarajaError(answer.error) });
+  keep(line);
+  show();
+  return true;
+}
+
+/** Asks what became of an attempt of which its stream has learned nothing at all. */
+async function lookUp(line, attempt) {
+  const watched = watch;
+  if (!await sameUser('')) return;
+  const answer = await daraja.call('/stk/check', { id: attempt.id });
+  if (watched === watch) await dropped(line, attempt, answer);
 }
 
 // What is shown
@@ -481,14 +543,19 @@ for (const b of document.querySelectorAll('.new')) {
   b.addEventListener('click', () => {
     // Somebody else's bill, in a link, leaves the one that this browser keeps alone.
     if (kept.get('bill')?.code === bill.code) localStorage.removeItem('chama.bill');
-    history.replaceState(null, '', location.pathname);
+    history.pushState(null, '', location.pathname); // Back leads to the bill that is left
     compose();
     $('bill-form').elements.name.focus();
   });
 }
 $('copy').addEventListener('click', async () => {
-  // Only https pages and those of this machine have a clipboard.
-  await navigator.clipboard?.writeText(location.href).catch(() => {});
+  try {
+    await navigator.clipboard.writeText(location.href);
+  } catch {
+    // Only https pages and those of this machine have a clipboard, if the browser lets them.
+    prompt(say('copyByHand'), location.href);
+    return;
+  }
   write($('copy'), say('copied'));
   setTimeout(() => write($('copy'), say('copyLink')), 2000);
 });

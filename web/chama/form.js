@@ -6,6 +6,7 @@ import { $, money, say, translate } from './page.js';
 /** Fills the form with what it begins with. */
 export function fill({ name, total, members }) {
   const form = $('bill-form').elements;
+  forget();
   form.name.value = name;
   form.total.value = total;
   $('people').replaceChildren();
@@ -17,6 +18,7 @@ export function fill({ name, total, members }) {
 export function reword() {
   number();
   showSplit();
+  for (const [place, words] of problems) place.textContent = words();
 }
 
 function addPerson({ name = '', phone = '' } = {}) {
@@ -67,16 +69,32 @@ $('add').addEventListener('click', () => {
   showSplit();
 });
 
-let problems = 0;
+/** What is wrong, by the places below the fields where it is said: its words in the language of the moment. */
+const problems = new Map();
 
-/** Says below a field what is wrong with it, or nothing. The first one gets the focus. */
+/** Forgets what was wrong. */
+function forget() {
+  for (const place of problems.keys()) place.textContent = '';
+  for (const input of $('bill-form').querySelectorAll('[aria-invalid]')) {
+    input.removeAttribute('aria-invalid');
+    input.removeAttribute('aria-describedby');
+  }
+  problems.clear();
+}
+
+let places = 0;
+
+/** Says below a field what is wrong with it, if anything is. The first one gets the focus. */
 function complain(input, place, key, values) {
-  place.id ||= `problem-${++problems}`;
+  if (!key) return true;
+  place.id ||= `problem-${++places}`;
+  input.setAttribute('aria-invalid', 'true');
+  if (problems.has(place)) return false; // the field before has its say first
   input.setAttribute('aria-describedby', place.id);
-  input.setAttribute('aria-invalid', String(Boolean(key)));
-  if (key && !document.querySelector('[aria-invalid=true]:focus')) input.focus();
-  place.textContent = key ? say(key, values) : place.textContent;
-  return !key;
+  if (problems.size === 0) input.focus();
+  problems.set(place, () => say(key, values));
+  place.textContent = say(key, values);
+  return false;
 }
 
 let handOver = () => {};
@@ -87,8 +105,8 @@ export function onMade(callback) { handOver = callback; }
 $('bill-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const form = event.target.elements, people = [...$('people').children];
-  for (const p of event.target.querySelectorAll('.problem')) p.textContent = '';
-  document.activeElement.blur();
+  forget();
+  document.activeElement.blur(); // so that a field which is wrong again is read out again
   const name = form.name.value.trim(), total = wholeShillings(form.total.value);
   let sound = complain(form.name, $('problem-name'), name ? '' : 'badName');
   const high = total > MOST * people.length;
@@ -97,8 +115,8 @@ $('bill-form').addEventListener('submit', (event) => {
   const members = people.map((person, i) => {
     const field = person.querySelector('[name=member]'), tel = person.querySelector('[name=phone]'), place = person.querySelector('.problem');
     const phone = phoneNumber(tel.value);
-    sound &= complain(tel, place, !phone ? 'badPhone' : phones.has(phone) ? 'samePhone' : '');
     sound &= complain(field, place, field.value.trim() ? '' : 'badMember');
+    sound &= complain(tel, place, !phone ? 'badPhone' : phones.has(phone) ? 'samePhone' : '');
     phones.add(phone);
     return { name: field.value.trim(), phone, share: shares[i] };
   });

@@ -11,6 +11,7 @@ export const words = {
     loading: 'One moment…',
     unreachable: 'The server cannot be reached. Trying again…',
     noSDK: 'This page could not load all that it needs. Please reload it.',
+    notSignedOut: 'Signing out did not work. Please try again.',
 
     signInTitle: 'Split a bill. Watch the pot fill.',
     signInText: 'Everybody pays on their own phone with M-Pesa, side by side.',
@@ -50,6 +51,7 @@ export const words = {
     askAll: 'Ask everybody',
     copyLink: 'Copy link',
     copied: 'Link copied',
+    copyByHand: 'Copy this link:',
     csv: 'CSV of who paid',
     newBill: 'New bill',
     notYours: 'Only the account that made this bill can see who paid.',
@@ -100,6 +102,7 @@ export const words = {
     loading: 'Subiri kidogo…',
     unreachable: 'Seva haipatikani. Inajaribu tena…',
     noSDK: 'Ukurasa huu haukuweza kupakia vyote unavyohitaji. Tafadhali upakie tena.',
+    notSignedOut: 'Haikuwezekana kuondoka. Tafadhali jaribu tena.',
 
     signInTitle: 'Gawaneni bili. Tazameni kibubu kikijaa.',
     signInText: 'Kila mtu analipa kwa simu yake mwenyewe kupitia M-Pesa, wote kwa pamoja.',
@@ -139,6 +142,7 @@ export const words = {
     askAll: 'Omba wote',
     copyLink: 'Nakili kiungo',
     copied: 'Kiungo kimenakiliwa',
+    copyByHand: 'Nakili kiungo hiki:',
     csv: 'CSV ya waliolipa',
     newBill: 'Bili mpya',
     notYours: 'Ni akaunti iliyotengeneza bili hii tu inayoweza kuona nani wamelipa.',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { csv, decisive, fromHash, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from '../chama/bill.js';
+import { csv, decisive, fromHash, neverSent, newCode, paid, phoneNumber, receipts, reference, split, take, toHash } from '../chama/bill.js';
 import { State, stateOf } from '../daraja.js';
 import { words } from '../chama/words.js';
 
@@ -59,6 +59,14 @@ test('a document and a stream', () => {
   take(refused, document('SUCCESS'));
   assert.equal(refused[0].state.name, 'Success');
   assert.equal(stateOf(document('ELSE')).name, 'Pending');
+});
+
+test('what the server does not know was never sent, once no ask can be on its way', () => {
+  const unknown = attempt(1000, 'Timeout'), refusal = (type) => ({ error: { type, message: '' } });
+  assert.equal(neverSent(unknown, refusal('not_found'), 1000 + 180_001), true);
+  assert.equal(neverSent(unknown, refusal('not_found'), 1000 + 180_000), false, 'it may be on its way');
+  assert.equal(neverSent(attempt(1000, 'Timeout', document('TIMEOUT')), refusal('not_found'), 1e9), false, 'its document was there');
+  for (const answer of [null, refusal('unavailable'), { status: 'PENDING' }]) assert.equal(neverSent(unknown, answer, 1e9), false);
 });
 
 test('a link has the bill, and no phone', () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
-import { Daraja, explain } from '../daraja.js';
+import { Daraja, explain, within } from '../daraja.js';
 
 const ID = '000000000000000000a1', OTHER = '000000000000000000b2';
 const REQUEST = { phone: '0712345678', amount: 250, reference: 'ORDER-7' };
@@ -277,6 +277,38 @@ test("an ask that is never answered does not keep it from being found", async ()
   assert.equal(names(), 'Idle Initiating Success');
 });
 
+test('a request that hangs is no answer: it is asked again, and a late one is ignored', async () => {
+  let late;
+  const server = new Server(() => new Promise((_, reject) => { late = reject; }), accepted());
+  const { names } = await started(server);
+  await pass(39);
+  assert.equal(names(), 'Idle Initiating');
+  await pass(3);
+  assert.equal(names(), 'Idle Initiating Pending');
+  assert.deepEqual(server.pushes().map((c) => c.body.id), [ID, ID]);
+  late(LOST);
+  await new Promise((resolve) => { setImmediate(resolve); }); // a rejection that nobody handles fails the test
+});
+
+test('reads and lists that hang are given up after 10 s', async () => {
+  const server = new Server(), daraja = server.daraja();
+  server.slow = server.list = () => new Promise(() => {});
+  const outcomes = [];
+  daraja.read(ID).then((document) => outcomes.push(document));
+  daraja.pending().catch((e) => outcomes.push(e.message));
+  await pass(9);
+  assert.deepEqual(outcomes, []);
+  await pass(1);
+  assert.deepEqual(outcomes, [null, 'no answer within 10 seconds']);
+});
+
+test('what is answered in time leaves no timer', async () => {
+  const cleared = mock.method(globalThis, 'clearTimeout');
+  assert.equal(await within(10, Promise.resolve('x')), 'x');
+  await assert.rejects(within(10, Promise.reject(LOST)), LOST);
+  assert.equal(cleared.mock.callCount(), 2);
+});
+
 test("an error in the page's own code stops no stream", async () => {
   const reported = mock.method(console, 'error', () => {});
   const server = new Server(accepted());
@@ -335,6 +367,22 @@ test('after an ask without an answer, a refusal proves nothing', async () => {
     server.publish(paid());
     assert.equal(names(), 'Idle Initiating Pending Success', type);
   }
+});
+
+test('after such a refusal it goes on asking, and what then comes counts', async () => {
+  const server = new Server(LOST, refusal('unavailable'), refusal('unavailable'), accepted());
+  const { names } = await started(server);
+  for (const [seconds, asked] of [[1, 1], [1, 2], [4, 2], [1, 3], [9, 3], [1, 4], [30, 4]]) {
+    await pass(seconds);
+    assert.equal(server.pushes().length, asked);
+  }
+  assert.deepEqual(new Set(server.pushes().map((c) => c.body.id)), new Set([ID]));
+  assert.equal(names(), 'Idle Initiating Pending');
+  const refused = new Server(LOST, refusal('unavailable'), refusal('rejected', { claimed: true }));
+  const other = await started(refused);
+  await pass(30);
+  assert.equal(other.names(), 'Idle Initiating Pending Error', 'a refusal of its own claim ends it');
+  assert.equal(refused.pushes().length, 3);
 });
 
 test("after an ask without an answer, a refusal of this call's own claim is an Error", async () => {
@@ -490,6 +538,26 @@ test('two reads at once, of which one fails', async () => {
   watch.close();
 });
 
+test('a watch goes on after a list that hung', async () => {
+  const server = new Server(), said = [];
+  const watch = server.daraja().watch(['ORDER-7'], ({ documents, live }) => said.push([documents.length, live]));
+  await pass(3);
+  server.list = () => new Promise(() => {});
+  await pass(15 + 10);
+  assert.deepEqual(said, [[0, true], [0, false]]);
+  server.list = () => [paid()];
+  await pass(3);
+  assert.deepEqual(said.at(-1), [1, true]);
+  server.list = () => new Promise(() => {});
+  const hangs = watch.refresh();
+  server.list = () => [];
+  await watch.refresh();
+  await pass(10);
+  assert.equal(await hangs, false);
+  assert.deepEqual(said.at(-1), [1, true], 'a later read worked');
+  watch.close();
+});
+
 test('a refresh says whether all could be read', async () => {
   const server = new Server();
   const watch = server.daraja().watch(['ORDER-7'], () => {});
@@ -510,6 +578,19 @@ test('the status decides what is said, and the code says more', () => {
   assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: interrupted' }).askAgain, true);
   assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: another payment is open; finish it first' }).askAgain, false);
   assert.equal(explain('SOMETHING', null).en, explain('TIMEOUT', null).en);
+});
+
+test('a request that another payment kept from being sent is not to be made again', async () => {
+  const failureReason = 'NOT_SENT: another payment is open; finish it first';
+  const server = new Server(accepted());
+  server.document = stored('FAILED', { resultCode: -1, checkoutRequestId: '', failureReason });
+  const payment = server.daraja().resume(ID);
+  await settle();
+  assert.deepEqual([payment.state.name, payment.state.askAgain], ['Failed', false]);
+  assert.equal(payment.state.text('en'), 'Not sent: another payment is open.');
+  assert.equal(payment.state.text('sw'), 'Haikutumwa: malipo mengine bado hayajakamilika.');
+  assert.equal(explain('FAILED', { resultCode: -1, failureReason: 'NOT_SENT: interrupted' }).askAgain, true);
+  assert.match(explain('SUCCESS', { resultCode: 0, failureReason }).en, /Thank you/, 'the status decides');
 });
 
 for (const event of ['online', 'pageshow', 'visibilitychange']) {

@@ -550,7 +550,112 @@ const scenarios = {
     await scene.press(PHONES[0], 'pay');
     await sleep(3000);
     await pot(page, '0');
-    await page.goBack().catch(() => {});
+    await page.goBack(); // to the bill that was left, with its phones and what was asked for
+    await word(page, 0, 'Paid');
+    await pot(page, '500');
+    assert.equal(await line(page, 1).getByRole('button', { name: 'Ask' }).count(), 1);
+    await page.goForward();
+    await pot(page, '0');
+  },
+
+  // The first field that is wrong has its say, in the language of the moment.
+  async 'a bill that is wrong'(scene) {
+    const page = await scene.visitor();
+    await page.goto(scene.machine.page + '/chama/');
+    await page.getByRole('button', { name: 'Go on without an account' }).click();
+    const name = page.locator('[name=member]').nth(1), phone = page.locator('[name=phone]').nth(1), problem = page.locator('.person .problem').nth(1);
+    const focused = () => page.evaluate(() => document.activeElement.name);
+    await name.fill('');
+    await phone.fill('12');
+    await page.getByRole('button', { name: 'Make the bill' }).click();
+    assert.deepEqual([await focused(), await problem.textContent()], ['member', 'Please give a name.']);
+    assert.equal(await phone.getAttribute('aria-describedby'), null);
+    await scene.accessible(page);
+    await page.getByRole('button', { name: 'Kiswahili' }).click();
+    assert.equal(await problem.textContent(), 'Tafadhali andika jina.');
+    await name.fill('Juma');
+    await page.getByRole('button', { name: 'Tengeneza bili' }).click();
+    assert.equal(await focused(), 'phone');
+    assert.match(await problem.textContent(), /nambari ya simu ya Kenya/);
+  },
+
+  // The session belongs to all tabs: this one asks nothing as somebody else, or as nobody.
+  async 'another tab signs out'(scene) {
+    const page = await scene.bill(), other = await page.context().newPage();
+    await other.goto(page.url());
+    await other.getByRole('button', { name: 'Sign out' }).click();
+    await other.getByRole('button', { name: 'Go on without an account' }).waitFor();
+    await page.locator('#ask-all').click();
+    await page.getByRole('button', { name: 'Sign in' }).waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('You are watching').waitFor(); // the phones went with the session
+    await page.getByRole('button', { name: 'New bill' }).click();
+    await page.getByRole('button', { name: 'Make the bill' }).click();
+    await page.locator('#ask-all').waitFor();
+    await other.reload();
+    await other.getByRole('button', { name: 'Sign out' }).click();
+    await other.getByRole('button', { name: 'Go on without an account' }).click();
+    await other.getByRole('button', { name: 'Make the bill' }).waitFor();
+    await line(page, 0).getByRole('button', { name: 'Ask' }).click();
+    await page.getByText('Only the account that made this bill can see who paid.').waitFor();
+    for (const p of PHONES) assert.equal((await scene.phone(p)).prompts.length, 0, p);
+  },
+
+  async 'signing out and copying do not work'(scene) {
+    const page = await scene.bill();
+    await page.context().setOffline(true);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('alert').getByText('Signing out did not work').waitFor();
+    await page.context().setOffline(false);
+    await page.reload();
+    await word(page, 0, 'Not asked yet');
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); });
+    const [shown] = await Promise.all([
+      page.waitForEvent('dialog').then(async (d) => { const is = [d.message(), d.defaultValue()]; await d.dismiss(); return is; }),
+      page.locator('#copy').click(),
+    ]);
+    assert.deepEqual(shown, ['Copy this link:', page.url()]);
+    assert.equal(await page.locator('#copy').textContent(), 'Copy link');
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.resolve(); });
+    await page.locator('#copy').click();
+    await page.getByText('Link copied').waitFor();
+  },
+
+  // An ask that never reached the server, minutes ago: nothing was sent, and it may be asked again.
+  async 'an ask that was lost'(scene) {
+    const page = await scene.bill();
+    await page.route('**/executions', (route) => route.abort());
+    for (const n of [0, 1]) {
+      await line(page, n).getByRole('button', { name: 'Ask' }).click();
+      await word(page, n, 'Waiting for PIN');
+    }
+    await page.evaluate(() => {
+      const asked = JSON.parse(localStorage.getItem('chama.asked'));
+      for (const attempts of Object.values(asked)) for (const a of attempts) a.at -= 240_000;
+      localStorage.setItem('chama.asked', JSON.stringify(asked));
+    });
+    await page.clock.install();
+    await page.reload();
+    await word(page, 0, 'Being checked');
+    await page.clock.fastForward(125_000);
+    await word(page, 0, 'Not known yet');
+    await word(page, 1, 'Not known yet');
+    await sleep(1000); // in which it asks in vain
+    await page.unroute('**/executions');
+    await line(page, 0).getByRole('button', { name: 'Check now' }).click();
+    await word(page, 0, 'Not sent');
+    const kept = () => page.evaluate(() => Object.values(JSON.parse(localStorage.getItem('chama.asked'))).map((of) => of.length));
+    assert.deepEqual(await kept(), [0, 1]);
+    await page.reload();
+    await word(page, 0, 'Not asked yet');
+    await word(page, 1, 'Being checked');
+    await page.clock.fastForward(125_000);
+    await word(page, 1, 'Not sent'); // nobody had to ask
+    assert.deepEqual(await kept(), [0, 0]);
+    await line(page, 0).getByRole('button', { name: 'Ask' }).click();
+    await scene.press(PHONES[0], 'pay');
+    await pot(page, '500');
   },
 
   'SDK 17': withSDK(17),
