@@ -167,12 +167,6 @@ function statusOf(name) {
 }
 
 /**
- * What to tell of a request that another payment kept from being sent: that one may be paid.
- * @type {Explanation}
- */
-const otherOpen = { en: 'Not sent: another payment is open.', sw: 'Haikutumwa: malipo mengine bado hayajakamilika.', askAgain: false, cause: '' };
-
-/**
  * What to tell the person of a payment, by its status, its result code and its reason,
  * which begins with the code if that is a word, or says why nothing was sent. The status
  * decides: a code says more only if it has that status. A status that nobody knows is
@@ -183,7 +177,6 @@ const otherOpen = { en: 'Not sent: another payment is open.', sw: 'Haikutumwa: m
  * @returns {Explanation}
  */
 export function explain(status, document) {
-  if (status === 'FAILED' && document?.failureReason?.startsWith('NOT_SENT: another payment is open')) return otherOpen;
   let code = String(document?.resultCode ?? '');
   const reason = document?.failureReason ?? '';
   if (code === '-1') code = reason.split(':', 1)[0];
