@@ -34,7 +34,7 @@ func (s settings) replayFrom(ctx context.Context, r report, in io.Reader) error 
 		if err != nil {
 			return err
 		}
-		return s.replay(r, lines)
+		return s.replay(ctx, r, lines)
 	}
 	text, err := io.ReadAll(in)
 	if err != nil {
@@ -43,17 +43,21 @@ func (s settings) replayFrom(ctx context.Context, r report, in io.Reader) error 
 	if len(strings.TrimSpace(string(text))) > 0 && !strings.Contains(string(text), settle.Mark) {
 		return errors.New("the input has no UNSETTLED line, and nothing was settled")
 	}
-	return s.replay(r, strings.Split(string(text), "\n"))
+	return s.replay(ctx, r, strings.Split(string(text), "\n"))
 }
 
-// replay settles each document once, and says what became of it.
-func (s settings) replay(r report, lines []string) error {
+// replay settles each document once, and says what became of it. It ends between two of
+// them.
+func (s settings) replay(ctx context.Context, r report, lines []string) error {
 	seen := map[string]bool{}
 	settled, failed := 0, 0
 	for i, line := range lines {
 		for _, found := range findUnsettled(line) {
 			if seen[found] {
 				continue
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 			seen[found] = true
 			one := s.replayOne(found)

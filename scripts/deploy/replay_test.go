@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/testbed"
@@ -158,6 +162,65 @@ func TestReplayFails(t *testing.T) {
 	if want := "failed      " + masked + "  create: 500 general_unknown\n1 UNSETTLED lines: 0 settled, 1 not.\n"; out != want || status != 1 {
 		t.Errorf("with the database down, exit status %d: %s\n%s", status, errors, out)
 	}
+}
+
+// TestReplayEnded: whoever ends it is heard between two documents.
+func TestReplayEnded(t *testing.T) {
+	m, env := world(t)
+	ctx, end := context.WithCancel(ctx)
+	input := unsettled("ws_CO_2311202614074000000001") + "\n" + unsettled("ws_CO_2311202614074000000002")
+	var said strings.Builder
+	status := run(ctx, []string{"-replay", "-"}, func(name string) string { return env[name] }, strings.NewReader(input), writerFunc(end), &said)
+	if want := "deploy: interrupted; it can be run again\n"; status != 1 || said.String() != want {
+		t.Errorf("exit status %d and %q, want 1 and %q", status, &said, want)
+	}
+	if stored := len(m.Appwrite.Documents("daraja", "payments")); stored != 1 {
+		t.Errorf("%d documents are stored, want the first alone", stored)
+	}
+}
+
+// writerFunc is called with each write.
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
+}
+
+// TestReplayEndedTwice: it waits for what somebody types, and the second Ctrl-C ends it
+// there too.
+func TestReplayEndedTwice(t *testing.T) {
+	_, env := world(t)
+	program := filepath.Join(t.TempDir(), "deploy")
+	if out, err := exec.Command("go", "build", "-o", program, "./scripts/deploy").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c := exec.Command(program, "-replay", "-")
+	c.Env = os.Environ()
+	for name, value := range env {
+		c.Env = append(c.Env, name+"="+value)
+	}
+	input, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan bool)
+	go func() { _ = c.Wait(); close(ended) }()
+	for range 100 {
+		time.Sleep(100 * time.Millisecond)
+		_ = c.Process.Signal(os.Interrupt)
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
+	_ = c.Process.Kill()
+	t.Error("it does not end")
 }
 
 func TestReplayJSON(t *testing.T) {
