@@ -98,7 +98,6 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 	case errors.Is(err, parse.ErrNotFinal):
 		d.notFinal(err)
 		if d.route.wire == forStatus && d.signedFor() && !errors.Is(err, parse.ErrInitiator) && !errors.Is(err, parse.ErrNoAnswer) {
-			d.function.initiator.taken()
 			d.giveUp("Safaricom has not said what became of it")
 		}
 		return accepted()
@@ -121,18 +120,34 @@ func (d *delivery) notFinal(err error) {
 	}
 	d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal) + said)
 	d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
-	if errors.Is(err, parse.ErrInitiator) {
+	if errors.Is(err, parse.ErrInitiator) && !d.isCheck() {
 		d.initiatorRefused()
 	}
 }
 
+// isCheck reports whether an answer of Transaction Status is to a question of
+// scripts/deploy, which asks about a payout that never was, with what it was given: that
+// says nothing of what the function has.
+func (d *delivery) isCheck() bool {
+	if d.route.wire != forStatus || !d.signedFor() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
+	defer cancel()
+	_, err := d.api.Get(ctx, parse.Disbursement, d.started)
+	return errors.Is(err, settle.ErrNotFound)
+}
+
 // giveUp ends the questions about a payout that is a day old, since Safaricom has answered
-// one and still not said what became of it.
+// one, in the initiator's name, and still not said what became of it.
 func (d *delivery) giveUp(why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
 	defer cancel()
 	c := &checking{request: d.request, function: d.function, api: d.api}
 	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
+	if err == nil {
+		d.function.initiator.taken()
+	}
 	switch {
 	case errors.Is(err, settle.ErrNotFound): // scripts/deploy asks about what never was
 	case err != nil:

@@ -71,6 +71,28 @@ func TestInitiatorTaken(t *testing.T) {
 	}
 }
 
+// TestInitiatorOfCheck: scripts/deploy asks about a payout that never was, with what it was
+// given. What Safaricom says to that is not about what the function has.
+func TestInitiatorOfCheck(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.post(s.signedFor(forStatus, payoutA), b2cResult("x", "y", 2001, ""))
+	if s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("the initiator of a check was refused, and the function's counts as refused")
+	}
+	s.function.initiator.refused(s.Clock.Now())
+	s.post(s.signedFor(forStatus, payoutA), b2cResult("x", "y", 2032, ""))
+	if !s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("the initiator of a check was taken, and the function's counts as taken")
+	}
+	s.function.initiator.taken()
+	s.send(payoutB, phoneB)
+	s.post(s.signedFor(forStatus, payoutB), b2cResult("x", "y", 2001, ""))
+	if !s.function.initiator.isRefused(s.Clock.Now()) {
+		t.Error("the function's own initiator was refused, and does not count as refused")
+	}
+}
+
 // TestInitiatorForged: nobody but Safaricom can say that the initiator is refused.
 func TestInitiatorForged(t *testing.T) {
 	t.Parallel()

@@ -140,7 +140,7 @@ func (a *Appwrite) readSchema(schema []byte) error {
 // Known reports an attribute that the fake cannot check, since to take whatever
 // comes would make it more lenient than the server.
 func (at Attribute) Known() error {
-	if !slices.Contains([]string{"string", "integer", "datetime"}, at.Type) {
+	if !slices.Contains([]string{"string", "varchar", "text", "integer", "datetime"}, at.Type) {
 		return fmt.Errorf("attribute %q: the fake does not know the type %q", at.Key, at.Type)
 	}
 	if at.Array || at.Encrypt != nil && *at.Encrypt || at.Format != nil && *at.Format != "" || at.Default != nil {
@@ -208,10 +208,14 @@ func (at Attribute) check(v any) error {
 		return nil
 	}
 	switch at.Type {
-	case "string":
+	case "string", "varchar", "text":
+		size := at.Size
+		if at.Type == "text" {
+			size = 16383 // appwrite/appwrite 1.9.0, Databases/Http/Databases/Collections/Attributes/Text
+		}
 		s, ok := v.(string)
-		if !ok || utf8.RuneCountInString(s) > at.Size {
-			return invalidStructure(`Attribute "%s" has invalid type. Value must be a valid string and no longer than %d chars`, at.Key, at.Size)
+		if !ok || utf8.RuneCountInString(s) > size {
+			return invalidStructure(`Attribute "%s" has invalid type. Value must be a valid string and no longer than %d chars`, at.Key, size)
 		}
 	case "integer":
 		n, ok := v.(int64)

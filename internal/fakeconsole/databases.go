@@ -111,6 +111,9 @@ func (c *Console) listAttributes(q *request, coll *collection) (reply, error) {
 // it at once, and an index once attributes have been listed.
 func (c *Console) createAttribute(q *request, coll *collection) (reply, error) {
 	at := attribute{Type: q.Var("type"), Status: "processing", Times: c.Stamp()}
+	if fakeappwrite.Older(c.Version, "1.9.0") && (at.Type == "varchar" || at.Type == "text") {
+		return reply{}, &apiError{Status: 404, Type: "general_route_not_found", Message: "The requested route was not found. Please refer to the API docs and try again."}
+	}
 	if err := readAttribute(q, &at, "key"); err != nil {
 		return reply{}, err
 	}
@@ -143,7 +146,7 @@ func readAttribute(q *request, at *attribute, required ...string) error {
 		return err
 	}
 	switch {
-	case at.Type == "string" && (at.Size < 1 || at.Size > 1<<30):
+	case (at.Type == "string" || at.Type == "varchar") && (at.Size < 1 || at.Size > 1<<30):
 		return fakeappwrite.InvalidParam("size", "Value must be a valid range between 1 and 1,073,741,824")
 	case at.Type == "integer" && *at.Min > *at.Max:
 		return badRequest("attribute_value_invalid", "Minimum value must be lesser than maximum value")

@@ -144,6 +144,13 @@ func (d deployment) ended() bool {
 	return slices.Contains([]string{"ready", "failed", "canceled"}, d.Status)
 }
 
+// isStuck reports whether nothing will become of it any more: an upload that broke off
+// stays waiting for ever, and a build whose worker has died goes on building.
+func (d deployment) isStuck() bool {
+	created, err := time.Parse(time.RFC3339, d.CreatedAt)
+	return err == nil && !d.ended() && time.Since(created) > maxWait
+}
+
 // deployments returns the newest of the function's deployments, the newest first.
 func (p *project) deployments(ctx context.Context) ([]deployment, error) {
 	var found struct{ Deployments []deployment }
@@ -213,9 +220,9 @@ func (p *project) outdated(ctx context.Context, id, createdAt string) (string, e
 		return "", err
 	}
 	for _, v := range remote {
-		// A function keeps the variables that it was deployed with.
+		// A container keeps the variables with which it was started.
 		if !before(v.UpdatedAt, createdAt) {
-			return v.Key + " was changed after the function was deployed, which still has the old value", nil
+			return v.Key + " was changed after the function was deployed, which may still have the old value", nil
 		}
 	}
 	running, err := p.source(ctx, id)
@@ -277,9 +284,9 @@ func (p *project) finishBuilds(ctx context.Context) (latest deployment, err erro
 			return err == nil, err
 		}
 		latest = all[0]
-		i := slices.IndexFunc(all, func(d deployment) bool { return !d.ended() })
+		i := slices.IndexFunc(all, func(d deployment) bool { return !d.ended() && !d.isStuck() })
 		if i >= 0 {
-			p.say("code: an earlier build is %s; waiting for it", all[i].Status)
+			p.say("code: an earlier build is %s; waiting for it (%s: cancel or delete it in the console if nothing becomes of it)", all[i].Status, all[i].ID)
 		}
 		return i < 0, nil
 	})

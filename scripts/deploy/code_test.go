@@ -7,9 +7,12 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"openruntimes/handler/internal/fakeappwrite"
+	"openruntimes/handler/internal/testbed"
 )
 
 // TestCodeFaults: what runs is what is here.
@@ -170,6 +173,31 @@ func TestBuildUnderWay(t *testing.T) {
 				t.Errorf("-check = %v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestStuckUpload: an upload that broke off waits for ever. Nobody waits for it an hour later.
+func TestStuckUpload(t *testing.T) {
+	defer testbed.Watch(t)()
+	c := newCloud(t)
+	var shift time.Duration
+	c.Now = func() time.Time { return time.Now().Add(shift) }
+	shift = -2 * time.Hour
+	c.deploy()
+	release := sync.OnceFunc(c.HoldBuilds())
+	if err := upload(c.project(false), map[string][]byte{"main.go": []byte("package handler\n")}, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	shift = 0
+	p := c.project(false)
+	push := p.push
+	p.push = func(ctx context.Context, p *project) (string, error) { release(); return push(ctx, p) }
+	c.must("DELETE", "/functions/daraja/variables/"+c.remote("DARAJA_COLLECTION_ID").ID, nil) // so that there is something to do
+	progress := &firstWrite{done: func() {}}
+	p.progress = progress
+	if err := p.deploy(ctx, report{io.Discard, false}); err != nil || strings.Contains(progress.text, "earlier build") {
+		t.Errorf("deploy = %v, and said %q", err, progress.text)
 	}
 }
 

@@ -125,6 +125,20 @@ func (p *project) ofStarted(k kind) []attribute {
 	return slices.DeleteFunc(slices.Clone(p.attributes[k.name]), func(n attribute) bool { return !isStartedOnly(n.Key) })
 }
 
+// isText reports whether it is a text of any length. Appwrite has such types from 1.9.0 on,
+// beside varchar, which takes the place of string.
+func (a attribute) isText() bool {
+	return slices.Contains([]string{"text", "mediumtext", "longtext"}, a.Type)
+}
+
+// column is the type by the name that appwrite.json has for it.
+func (a attribute) column() string {
+	if a.Type == "varchar" || a.isText() {
+		return "string"
+	}
+	return a.Type
+}
+
 // attributesProblem compares what there is with what there must be. fixable are
 // those that are merely missing or not ready, or of which a field can be changed with
 // no loss.
@@ -140,7 +154,7 @@ func attributesProblem(found, needed []attribute) (problems []string, fixable bo
 			continue
 		}
 		switch f := found[i]; {
-		case f.Type != n.Type || f.Array:
+		case f.column() != n.Type || f.Array:
 			unfixable("%s is of the type %s, not %s", n.Key, f.Type, n.Type)
 		case f.Encrypt:
 			unfixable("%s is encrypted, which needs more room than there is", n.Key)
@@ -150,7 +164,7 @@ func attributesProblem(found, needed []attribute) (problems []string, fixable bo
 			unfixable("%s is %s", n.Key, f.Status)
 		case f.Required && !n.Required:
 			problems = append(problems, n.Key+" is required, and not every document has it")
-		case n.Type == "string" && f.Size < n.Size:
+		case n.Type == "string" && f.Size < n.Size && !f.isText():
 			problems = append(problems, fmt.Sprintf("%s holds %d characters, not %d", n.Key, f.Size, n.Size))
 		case n.Type == "integer" && (number(f.Min) > number(n.Min) || number(f.Max) < number(n.Max)):
 			problems = append(problems, fmt.Sprintf("%s is bounded from %s to %s", n.Key, f.Min, f.Max))
@@ -245,7 +259,7 @@ func (p *project) addAttributes(ctx context.Context, k kind, found, needed []att
 // fixAttribute makes one that is missing, or changes what can be changed with the
 // column's data in place.
 func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found []attribute) error {
-	path := p.collectionPath(k) + "/attributes/" + n.Type
+	path := p.collectionPath(k) + "/attributes/"
 	body := map[string]any{"key": n.Key, "required": n.Required, "default": nil}
 	switch n.Type {
 	case "string":
@@ -259,7 +273,7 @@ func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found [
 		if n.Type == "string" {
 			body["encrypt"] = false
 		}
-		err := p.call(ctx, http.MethodPost, path, body, nil)
+		err := p.call(ctx, http.MethodPost, path+n.Type, body, nil)
 		if isStatus(err, http.StatusConflict) {
 			return nil // made by an earlier try that broke off
 		}
@@ -268,8 +282,11 @@ func (p *project) fixAttribute(ctx context.Context, k kind, n attribute, found [
 	if problems, _ := attributesProblem(found[i:i+1], []attribute{n}); len(problems) == 0 || found[i].Status == "processing" {
 		return nil
 	}
-	if n.Type == "string" {
+	switch {
+	case found[i].isText():
+		delete(body, "size")
+	case n.Type == "string":
 		body["size"] = max(n.Size, found[i].Size)
 	}
-	return p.call(ctx, http.MethodPatch, path+"/"+n.Key, body, nil)
+	return p.call(ctx, http.MethodPatch, path+found[i].Type+"/"+n.Key, body, nil)
 }

@@ -663,3 +663,37 @@ func TestPreviewDomain(t *testing.T) {
 func changed(out string) bool {
 	return regexp.MustCompile(`(?m)^(fixed|made) `).MatchString(out)
 }
+
+// TestTextTypes: from 1.9.0 on other tools make texts as varchar or text, in which a
+// document fits as well as in a string.
+func TestTextTypes(t *testing.T) {
+	for _, version := range []string{"1.9.0", "1.9.6"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			c.Version = version
+			c.deploy()
+			for _, at := range []map[string]any{
+				{"type": "varchar", "key": "receipt", "size": 20, "required": false},
+				{"type": "text", "key": "failureReason", "required": true},
+			} {
+				c.must("DELETE", aPayment+"/attributes/"+at["key"].(string), nil)
+				c.must("POST", aPayment+"/attributes/"+at["type"].(string), at)
+			}
+			out, err := c.run(true)
+			if got := line(out, "attributes of payments"); !errors.Is(err, errWrong) || !strings.Contains(got, "failureReason is required, and not every document has it") || strings.Contains(got, "of the type") {
+				t.Errorf("-check = %v\n%s", err, out)
+			}
+			c.deploy()
+			if out, err := c.run(true); err != nil {
+				t.Errorf("-check = %v\n%s", err, out)
+			}
+			c.must("DELETE", aPayment+"/attributes/receipt", nil)
+			c.must("POST", aPayment+"/attributes/varchar", map[string]any{"key": "receipt", "size": 5, "required": false})
+			c.deploy()
+			if out, err := c.run(true); err != nil {
+				t.Errorf("a varchar that was too short: -check = %v\n%s", err, out)
+			}
+		})
+	}
+}

@@ -255,3 +255,16 @@ func TestReplayRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayElsewhere: which database a function works on is read from it, and where that
+// cannot be nothing is settled: a default would name another one.
+func TestReplayElsewhere(t *testing.T) {
+	c := newCloud(t)
+	c.deploy()
+	c.AddKey("standard_poor", "documents.read", "documents.write", "execution.read")
+	c.env["APPWRITE_API_KEY"] = "standard_poor"
+	out, complaint, status := c.command("-replay")
+	if status != 1 || !strings.Contains(out+complaint, "the function's variables: ") {
+		t.Errorf("-replay = %d\n%s%s", status, out, complaint)
+	}
+}
