@@ -82,7 +82,7 @@ func (d *delivery) answer() (reply openruntimes.Response) {
 		}
 	}()
 	if d.route.wire == forStatus && d.ctx.Req.Query[timedOut] != "" {
-		d.notFinal(fmt.Errorf("timed out in Safaricom's queue: %w", parse.ErrNotFinal))
+		d.notFinal(fmt.Errorf("timed out in Safaricom's queue: %w: %w", parse.ErrNoAnswer, parse.ErrNotFinal))
 		return accepted()
 	}
 	verdict, callback, rest, err := read(d.route, d.body)

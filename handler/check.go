@@ -212,11 +212,18 @@ func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration
 // parameter is not signed: whoever adds it takes only from what they say themselves.
 const timedOut = "timeout"
 
+// statusURLs are where Safaricom posts the answer to a question about the payout of that
+// id, and that it has none.
+func (c *config) statusURLs(id string) (answer, timeout string) {
+	answer = c.callbackURL(forStatus, id)
+	return answer, answer + "&" + timedOut + "=1"
+}
+
 // askAboutPayout asks by Transaction Status. The answer comes to /b2c/status, signed.
 func (c *checking) askAboutPayout(ctx context.Context, d settle.Document, age time.Duration) (settle.Document, progress) {
-	answerTo := c.function.config.callbackURL(forStatus, d.DocumentID)
+	answerTo, timeoutTo := c.function.config.statusURLs(d.DocumentID)
 	answer := c.function.payouts.TransactionStatus(ctx, daraja.StatusRequest{
-		OriginalConversationID: nameOfPayout(&d, age), Remarks: "What became of it", ResultURL: answerTo, TimeoutURL: answerTo + "&" + timedOut + "=1",
+		OriginalConversationID: nameOfPayout(&d, age), Remarks: "What became of it", ResultURL: answerTo, TimeoutURL: timeoutTo,
 	})
 	if answer.Outcome != daraja.Accepted {
 		return c.unanswered(ctx, d, answer.Detail)

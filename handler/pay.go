@@ -89,11 +89,11 @@ const (
 	untilLookedAt = 24 * time.Hour   // what an app is told to wait for a payout that only a person can clear up
 )
 
-// limits sends nothing in the name of an initiator whom Safaricom refuses. It holds a
-// payout to the ceilings of the business, over all users, and to what is known of its
-// like: while nobody knows what became of one, it is not made again. They
-// are looked at after the claim was made, and with it, so that of two that meet at the
-// edge both may be refused, and never both be paid.
+// limits lets nothing be sent in the name of an initiator whom Safaricom refuses. It holds
+// a payout to the ceilings of the business, over all users, and to what is known of its
+// like: while nobody knows what became of one, it is not made again. They are looked at
+// after the claim was made, and with it, so that of two that meet at the edge both may be
+// refused, and never both be paid.
 func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 	c := &p.function.config
 	if p.function.initiator.isRefused(p.function.clock.now()) {

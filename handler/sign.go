@@ -63,9 +63,9 @@ func (c *config) callbackURL(purpose, id string) string {
 }
 
 // CallbackURL is where Safaricom posts what becomes of the started payment of that id,
-// and StatusURL where it answers a question about the payout of that id. They need a
-// usable signing key and the public URL.
+// and StatusURLs where it answers a question about the payout of that id, or says that the
+// question has waited too long. They need a usable signing key and the public URL.
 func (f *Function) CallbackURL(id string) string { return f.config.callbackURL(forCallback, id) }
 
-// StatusURL is described with [Function.CallbackURL].
-func (f *Function) StatusURL(id string) string { return f.config.callbackURL(forStatus, id) }
+// StatusURLs is described with [Function.CallbackURL].
+func (f *Function) StatusURLs(id string) (answer, timeout string) { return f.config.statusURLs(id) }

@@ -250,10 +250,9 @@ func statusOf(k Kind, n int, word string) Status {
 
 // Explain returns what to tell the person of a stored document: of its status, its
 // result code and its reason, which begins with the code if that is a word, or says why
-// nothing was sent. The status
-// decides, and a code says more only if it has that status: a queue timeout under code 1
-// is not a balance that was too low. A status that nobody knows is explained like
-// TIMEOUT.
+// nothing was sent. The status decides, and a code says more only if it has that status: a
+// queue timeout under code 1 is not a balance that was too low. A status that nobody knows
+// is explained like TIMEOUT.
 func Explain(k Kind, status Status, code int, reason string) Code {
 	want := strconv.Itoa(code)
 	if code == NoCode {

@@ -148,9 +148,9 @@ func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Resul
 }
 
 // sameTransaction reports whether a signed callback is about the transaction that its
-// document names, as far as both name one, be there space around it or not. The result of a payout may carry an
-// OriginatorConversationID that Safaricom's server has made; then the ConversationID
-// decides, and where either has none, the signature.
+// document names, as far as both name one. Space around an id does not matter. The result
+// of a payout may carry an OriginatorConversationID that Safaricom's server has made; then
+// the ConversationID decides, and where either has none, the signature.
 func sameTransaction(stored, incoming *Document) bool {
 	if stored.ID == "" || incoming.ID == "" || strings.TrimSpace(stored.transactionText()) == strings.TrimSpace(incoming.transactionText()) {
 		return true

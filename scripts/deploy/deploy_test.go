@@ -645,17 +645,21 @@ func TestAdditionsStay(t *testing.T) {
 	}
 }
 
-// TestPreviewDomain: the domain of one deployment goes on leading to that one, and
-// is no domain to give to Safaricom.
+// TestPreviewDomain: the domain of one deployment goes on leading to that one, a redirect
+// leads elsewhere, and neither is a domain to give to Safaricom.
 func TestPreviewDomain(t *testing.T) {
-	c := newCloud(t)
-	c.deploy()
-	c.Inject(fakeappwrite.Fault{Operation: "GET rules", Reply: func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"total":1,"rules":[{"domain":"preview.example","deploymentResourceId":"daraja","trigger":"deployment","status":"verified"}]}`)
-	}})
-	if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG   domain: the function has no domain") {
-		t.Errorf("-check with a preview's domain alone = %v\n%s", err, out)
+	for name, of := range map[string]string{"a preview": `"type":"deployment","trigger":"deployment"`, "a redirect": `"type":"redirect","trigger":"manual"`} {
+		t.Run(name, func(t *testing.T) {
+			c := newCloud(t)
+			c.deploy()
+			c.Inject(fakeappwrite.Fault{Operation: "GET rules", Reply: func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				io.WriteString(w, `{"total":1,"rules":[{"domain":"other.example","deploymentResourceId":"daraja",`+of+`,"status":"verified"}]}`)
+			}})
+			if out, err := c.run(true); !errors.Is(err, errWrong) || !strings.Contains(out, "WRONG   domain: the function has no domain") {
+				t.Errorf("-check with its domain alone = %v\n%s", err, out)
+			}
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 		Rules []struct {
 			Domain               string
 			DeploymentResourceID string `json:"deploymentResourceId"`
-			Trigger              string
+			Trigger, Type        string
 		}
 	}
 	// A project with sites has a rule for each of their deployments.
@@ -27,8 +27,8 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 	given := p.get("APPWRITE_FUNCTION_DOMAIN")
 	var others []string
 	for _, r := range found.Rules {
-		// A rule that a deployment made leads to that one for ever.
-		if r.DeploymentResourceID != p.target.FunctionID || r.Trigger == "deployment" {
+		// A rule that a deployment made leads to that one for ever, and a redirect elsewhere.
+		if r.DeploymentResourceID != p.target.FunctionID || r.Trigger == "deployment" || r.Type == "redirect" {
 			continue
 		}
 		if given == "" || given == r.Domain {

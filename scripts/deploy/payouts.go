@@ -90,8 +90,8 @@ func checkPayingOut(ctx context.Context, p *project) (string, error) {
 		return "the initiator was not proven, since nobody can read " + strings.Join(unknown, ", ") + ": set them in the environment", nil
 	}
 	id := randomUUID()
-	address := p.asFunction().StatusURL(id)
-	answer := p.payer.TransactionStatus(ctx, daraja.StatusRequest{OriginalConversationID: id, Remarks: "Check of the settings", ResultURL: address, TimeoutURL: address})
+	answerTo, timeoutTo := p.asFunction().StatusURLs(id)
+	answer := p.payer.TransactionStatus(ctx, daraja.StatusRequest{OriginalConversationID: id, Remarks: "Check of the settings", ResultURL: answerTo, TimeoutURL: timeoutTo})
 	if answer.Outcome != daraja.Accepted {
 		return "", wrong("Safaricom does not take a question about a payout: "+p.payoutRefusal(answer.Detail), console)
 	}
