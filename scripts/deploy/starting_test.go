@@ -835,6 +835,7 @@ func TestHiddenVariables(t *testing.T) {
 			c := newCloud(t)
 			c.startPayments()
 			c.payOut()
+			c.env[handler.SigningKey] = strings.Repeat("5e", 32)
 			c.deploy()
 			v := c.remote(name)
 			if v.Value == "" {
@@ -842,6 +843,12 @@ func TestHiddenVariables(t *testing.T) {
 			}
 			c.must("PUT", "/functions/daraja/variables/"+v.ID, map[string]any{"key": name, "value": v.Value, "secret": true})
 			delete(c.env, name)
+			if slices.Contains([]string{"DARAJA_INITIATOR", "DARAJA_CERTIFICATE", "DARAJA_PUBLIC_URL", "DARAJA_B2C_SHORTCODE"}, name) {
+				out := c.deploy()
+				if got, want := line(out, "paying out"), "ok      paying out: the initiator was not proven, since nobody can read "+name+": set them in the environment"; got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			}
 			c.forgetSecrets()
 			c.deploy() // for the variable that was changed
 			for _, dryRun := range []bool{true, false} {
