@@ -111,6 +111,15 @@ func checkPayingOut(ctx context.Context, p *project) (string, error) {
 	return found + ". Whether there is money to pay out shows with the first payout", nil
 }
 
+// whosePassword says that the function may have another password than the one that was
+// refused, where nobody can read which it has.
+func (p *project) whosePassword() string {
+	if !p.hidden[initiatorPassword] && !p.hidden[securityCredential] {
+		return ""
+	}
+	return "; that is what was given here, and the function may have a newer one, which nobody can read"
+}
+
 // initiatorRefusal names the setting that is wrong.
 func (p *project) initiatorRefusal(said string) string {
 	credential := initiatorPassword + " or " + handler.Certificate + " (that of the other environment?)"
@@ -119,7 +128,7 @@ func (p *project) initiatorRefusal(said string) string {
 	}
 	switch {
 	case strings.Contains(said, "2001"):
-		return "Safaricom refuses " + initiator + ", or " + credential + " (" + said + ")"
+		return "Safaricom refuses " + initiator + ", or " + credential + " (" + said + ")" + p.whosePassword()
 	case strings.Contains(said, "8006"):
 		return "Safaricom has locked " + initiator + " after wrong passwords: unlock it, and set " + credential + " (" + said + ")"
 	default:

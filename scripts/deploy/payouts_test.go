@@ -137,6 +137,8 @@ func TestPayingOutWrong(t *testing.T) {
 		"right": {want: "has answered a question (ResultCode 2032): keys, initiator, password and shortcode are right", state: "ok"},
 		"a wrong password": {func(c *cloud, s *fakesafaricom.Safaricom) { c.env[initiatorPassword] = "wrong"; c.anew = true },
 			"Safaricom refuses DARAJA_INITIATOR, or DARAJA_INITIATOR_PASSWORD or DARAJA_CERTIFICATE (that of the other environment?) (ResultCode 2001", "WRONG"},
+		"an old password": {func(c *cloud, s *fakesafaricom.Safaricom) { c.env[initiatorPassword] = "old" },
+			"; that is what was given here, and the function may have a newer one, which nobody can read", "WRONG"},
 		"a wrong name": {func(c *cloud, s *fakesafaricom.Safaricom) { c.env[initiator] = "nobody"; c.run(false) }, "Safaricom refuses DARAJA_INITIATOR", "WRONG"},
 		"no product":   {func(c *cloud, s *fakesafaricom.Safaricom) { s.Always(fakesafaricom.Status, fakesafaricom.NoProduct()) }, "it needs B2C and Transaction Status", "WRONG"},
 		"the shortcode": {func(c *cloud, s *fakesafaricom.Safaricom) {
