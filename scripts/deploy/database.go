@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,7 +190,7 @@ func number(n json.Number) int64 {
 
 func (p *project) remoteAttributes(ctx context.Context, k kind) ([]attribute, error) {
 	var found struct{ Attributes []attribute }
-	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/attributes?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found)
+	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/attributes?"+mostListed(), nil, &found)
 	return found.Attributes, err
 }
 

@@ -20,8 +20,8 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 		}
 	}
 	// A project with sites has a rule for each of their deployments.
-	queries := url.Values{"queries[]": {appwrite.Equal("deploymentResourceId", p.target.FunctionID).String(), appwrite.Limit(100).String()}}
-	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+queries.Encode(), nil, &found); err != nil {
+	ofFunction := appwrite.Equal("deploymentResourceId", p.target.FunctionID)
+	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+mostListed(ofFunction), nil, &found); err != nil {
 		return "", err
 	}
 	given := p.get("APPWRITE_FUNCTION_DOMAIN")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -20,7 +19,7 @@ type index struct {
 
 func (p *project) remoteIndexes(ctx context.Context, k kind) ([]index, error) {
 	var found struct{ Indexes []index }
-	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/indexes?"+url.Values{"queries[]": {`{"method":"limit","values":[100]}`}}.Encode(), nil, &found)
+	err := p.call(ctx, http.MethodGet, p.collectionPath(k)+"/indexes?"+mostListed(), nil, &found)
 	return found.Indexes, err
 }
 

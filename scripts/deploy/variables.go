@@ -37,9 +37,15 @@ func find(variables []variable, key string) (variable, bool) {
 	return variables[i], true
 }
 
-// mostListed asks for a page of a hundred, where Appwrite's own has 25. Its variables have
-// pages from 1.9.5 on; before, what is asked for here is not looked at.
-func mostListed() string { return url.Values{"queries[]": {appwrite.Limit(100).String()}}.Encode() }
+// mostListed is the query of a page of a hundred, where Appwrite's own has 25. Its variables
+// have pages from 1.9.5 on; before, what is asked for here is not looked at.
+func mostListed(selecting ...appwrite.Query) string {
+	params := url.Values{}
+	for _, q := range append(selecting, appwrite.Limit(100)) {
+		params.Add("queries[]", q.String())
+	}
+	return params.Encode()
+}
 
 func (s settings) remoteVariables(ctx context.Context) ([]variable, error) {
 	var found struct{ Variables []variable }
