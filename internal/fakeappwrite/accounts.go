@@ -169,16 +169,23 @@ func (a *Appwrite) account(q *Request) (Reply, error) {
 	return Reply{Status: http.StatusOK, Body: a.userModel(q.caller.user)}, nil
 }
 
-// userModel is a user as accounts and sockets show him, nil for a guest.
+// userSince stands for every date of a user.
+const userSince = "2025-01-01T00:00:00.000+00:00"
+
+// userModel is a user as accounts and sockets show him, nil for a guest. It has every
+// attribute that an account always has, since the SDKs of apps insist on them
+// (Utopia/Response/Model/Account.php of 1.8.1 to 1.9.6).
 func (a *Appwrite) userModel(id string) Model {
 	u, known := a.users[id]
 	if !known {
 		return nil
 	}
 	return Model{
-		"$id": u.ID, "name": u.Name, "status": !u.Blocked, "email": u.Email, "phone": u.Phone,
+		"$id": u.ID, "$createdAt": userSince, "$updatedAt": userSince, "registration": userSince, "passwordUpdate": userSince, "accessedAt": userSince,
+		"name": u.Name, "status": !u.Blocked, "email": u.Email, "phone": u.Phone,
 		"labels":            append([]string{}, u.Labels...),
-		"emailVerification": u.EmailVerification, "phoneVerification": u.PhoneVerification,
+		"emailVerification": u.EmailVerification, "phoneVerification": u.PhoneVerification, "mfa": false,
+		"prefs": Model{}, "targets": []Model{},
 	}
 }
 
@@ -297,6 +304,7 @@ func (a *Appwrite) runNow(e Execution) Reply {
 		e.Status = cmp.Or(answer.Status, http.StatusInternalServerError)
 		shown := e.model()
 		shown["responseBody"] = answer.Body
+		shown["responseHeaders"] = []Model{{"name": "x-appwrite-execution-id", "value": e.ID}}
 		return Reply{Status: http.StatusCreated, Body: shown}
 	}}
 }

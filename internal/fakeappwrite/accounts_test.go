@@ -1,6 +1,8 @@
 package fakeappwrite
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -127,6 +129,43 @@ func TestCallers(t *testing.T) {
 			}
 			if ran.UserID != tt.user || claims != tt.claims {
 				t.Errorf("the function is told the user %q and a JWT with %q, want %q and %q", ran.UserID, claims, tt.user, tt.claims)
+			}
+		})
+	}
+}
+
+// TestWholeModels: an account and an execution have every attribute that Appwrite always
+// gives, by its Response/Model/Account.php and Execution.php, since the Flutter SDK fails
+// where one is missing.
+func TestWholeModels(t *testing.T) {
+	a := newAppwrite(t)
+	a.Run = func(Execution) Answer { return Answer{200, "{}"} }
+	const text, number, truth, list, object, null = "string", "float64", "bool", "[]interface {}", "map[string]interface {}", "<nil>"
+	execution := map[string]string{
+		"$id": text, "$createdAt": text, "$updatedAt": text, "$permissions": list, "functionId": text, "deploymentId": text, "trigger": text,
+		"status": text, "requestMethod": text, "requestPath": text, "requestHeaders": list, "responseStatusCode": number, "responseBody": text,
+		"responseHeaders": list, "logs": text, "errors": text, "duration": number, "scheduledAt": null,
+	}
+	scheduled := maps.Clone(execution)
+	scheduled["scheduledAt"] = text
+	for _, test := range []struct {
+		name, method, path, body string
+		want                     map[string]string
+	}{
+		{"account", "GET", "/account", "", map[string]string{
+			"$id": text, "$createdAt": text, "$updatedAt": text, "name": text, "registration": text, "status": truth, "labels": list,
+			"passwordUpdate": text, "email": text, "phone": text, "emailVerification": truth, "phoneVerification": truth, "mfa": truth,
+			"prefs": object, "targets": list, "accessedAt": text,
+		}},
+		{"execution", "POST", "/functions/daraja/executions", `{"path":"/x"}`, execution},
+		{"execution for later", "POST", "/functions/daraja/executions", `{"path":"/x","async":true,"scheduledAt":"2125-01-01T09:05:00Z"}`, scheduled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, body := callAs(t, a, test.method, test.path, test.body, "X-Appwrite-Session", "ada-secret")
+			for name, want := range test.want {
+				if got := fmt.Sprintf("%T", body[name]); got != want {
+					t.Errorf("%s is %s, want %s", name, got, want)
+				}
 			}
 		})
 	}

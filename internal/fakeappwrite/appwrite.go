@@ -73,8 +73,8 @@ type Appwrite struct {
 	Databases map[string]*Database
 	Functions map[string]*Function
 
-	// Platforms are the hostnames of the project's web platforms: pages of other
-	// hosts may not call the API.
+	// Platforms are the hostnames of the project's web platforms, and the schemes of
+	// its apps: other pages and apps may not call the API.
 	Platforms []string
 
 	// Run runs a function at once, for whoever waits for it. Nil refuses that.
@@ -143,7 +143,7 @@ func NewEmpty() *Appwrite {
 		keys:      map[string][]string{},
 		sessions:  map[string]string{},
 		users:     map[string]User{},
-		Platforms: []string{"localhost", "127.0.0.1"},
+		Platforms: []string{"localhost", "127.0.0.1", "appwrite-android", "appwrite-ios", "appwrite-linux"},
 	}
 	a.handleOwn()
 	return a
@@ -296,8 +296,8 @@ func (a *Appwrite) do(route route, q *Request) Reply {
 func (a *Appwrite) handle(route route, q *Request) Reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.knowsOrigin(q.HTTP) {
-		return a.Failure(&Error{403, "general_unknown_origin", "Invalid Origin. Register your new client as a new Web platform on your project console dashboard"})
+	if refusal := a.refuseOrigin(q.HTTP); refusal != "" {
+		return a.Failure(&Error{403, "general_unknown_origin", refusal})
 	}
 	var err error
 	if q.caller, err = a.authenticate(q.HTTP, route.scopes); err != nil {

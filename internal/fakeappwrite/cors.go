@@ -15,12 +15,38 @@ const (
 	corsExposed = "X-Appwrite-Session, X-Fallback-Cookies"
 )
 
-// knowsOrigin reports whether a page of that origin may call: its host, of which the
-// port is ignored, is that of a web platform of the project. Programs send no origin.
-func (a *Appwrite) knowsOrigin(r *http.Request) bool {
+// platformNames are Appwrite's names of the platforms that a scheme stands for, in its
+// Network/Platform.php.
+var platformNames = map[string]string{
+	"http": "Web", "https": "Web", "appwrite-android": "Android", "appwrite-ios": "iOS",
+	"appwrite-linux": "Linux", "appwrite-macos": "macOS", "appwrite-windows": "Windows",
+}
+
+// refuseOrigin is what Appwrite says to an origin that may not call, or empty. A page's
+// origin counts by its host, of which the port is ignored. That of an app, which the
+// Flutter SDK sends as appwrite-android://PACKAGE, counts by its scheme alone: any app
+// may call a project that has an Android platform (Network/Validator/Origin.php of 1.8.1,
+// 1.9.0 and 1.9.6). Other programs send no origin.
+func (a *Appwrite) refuseOrigin(r *http.Request) string {
 	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return ""
+	}
 	u, err := url.Parse(origin)
-	return origin == "" || err == nil && slices.Contains(a.Platforms, u.Hostname())
+	if err != nil {
+		return "Invalid Origin."
+	}
+	name, platform := platformNames[u.Scheme], u.Scheme
+	if name == "Web" {
+		platform = u.Hostname()
+	}
+	switch {
+	case slices.Contains(a.Platforms, platform):
+		return ""
+	case name == "":
+		return "Invalid Scheme. The scheme used (" + u.Scheme + ") in the Origin (" + origin + ") is not supported. If you are using a custom scheme, please change it to `appwrite-callback-<PROJECT_ID>`"
+	}
+	return "Invalid Origin. Register your new client (" + u.Hostname() + ") as a new " + name + " platform on your project console dashboard"
 }
 
 // cors answers the preflight of a page of another origin, or sets the headers that the
@@ -31,7 +57,7 @@ func (a *Appwrite) cors(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	h := w.Header()
-	if a.knowsOrigin(r) {
+	if a.refuseOrigin(r) == "" {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
 		h.Set("Access-Control-Expose-Headers", corsExposed)

@@ -234,6 +234,8 @@ func (a *Appwrite) listExecutions(q *Request) (Reply, error) {
 	return q.Page("executions", ran)
 }
 
+// model has every attribute of an execution, which the SDKs of apps insist on
+// (Utopia/Response/Model/Execution.php of 1.8.1 to 1.9.6).
 func (e Execution) model() Model {
 	status := "scheduled"
 	if e.Status != 0 {
@@ -242,9 +244,18 @@ func (e Execution) model() Model {
 	if e.Status >= 500 {
 		status = "failed"
 	}
+	permissions, scheduledAt := []string{}, any(nil)
+	if e.UserID != "" {
+		permissions = []string{`read("user:` + e.UserID + `")`}
+	}
+	if !e.ScheduledAt.IsZero() {
+		scheduledAt = formatTime(e.ScheduledAt)
+	}
 	return Model{
-		"$id": e.ID, "$createdAt": formatTime(e.CreatedAt), "functionId": e.Function, "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
-		"requestMethod": e.Method, "requestPath": e.Path, "responseStatusCode": e.Status,
-		"logs": e.Logs, "errors": e.Errors, "scheduledAt": formatTime(e.ScheduledAt),
+		"$id": e.ID, "$createdAt": formatTime(e.CreatedAt), "$updatedAt": formatTime(e.CreatedAt), "$permissions": permissions,
+		"functionId": e.Function, "deploymentId": "deployment", "trigger": cmp.Or(e.Trigger, "schedule"), "status": status,
+		"requestMethod": e.Method, "requestPath": e.Path, "requestHeaders": []Model{},
+		"responseStatusCode": e.Status, "responseBody": "", "responseHeaders": []Model{},
+		"logs": e.Logs, "errors": e.Errors, "duration": 0.0, "scheduledAt": scheduledAt,
 	}
 }

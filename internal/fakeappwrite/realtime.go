@@ -258,6 +258,7 @@ func (a *Appwrite) register(s *socket, r *http.Request) *socketError {
 	}
 	opens, tooMany := a.inLastMinute(a.opens[address], maxOpens)
 	a.opens[address] = opens
+	refusal := a.refuseOrigin(r)
 	switch {
 	case project != ProjectID:
 		return &socketError{1008, "Missing or unknown project ID"}
@@ -265,8 +266,8 @@ func (a *Appwrite) register(s *socket, r *http.Request) *socketError {
 		return &socketError{1013, "Too many requests"}
 	case a.realtime.Refuse != 0:
 		return &socketError{a.realtime.Refuse, "refused"}
-	case !a.knowsOrigin(r):
-		return &socketError{1008, "Invalid Origin. Register your new client as a new Web platform on your project console dashboard"}
+	case refusal != "":
+		return &socketError{1008, refusal}
 	}
 	jwt := r.Header.Get("X-Appwrite-JWT")
 	if jwt != "" && a.sessionSecret(r) != "" && !Older(a.Version, "1.9.0") {

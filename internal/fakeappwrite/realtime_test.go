@@ -188,7 +188,7 @@ func TestRealtimeRefused(t *testing.T) {
 		{"no channels", "1.9.0", "", nil, 1008, "Missing channels"},
 		{"JWT and session", "1.9.6", channel("documents"), []string{"X-Appwrite-Session", "ada-secret", "X-Appwrite-JWT", "x"}, 403, "user_jwt_and_cookie_set"},
 		{"garbled JWT", "1.9.6", channel("documents"), []string{"X-Appwrite-JWT", "x"}, 401, "The JWT token is invalid. Please check the value of the X-Appwrite-JWT header."},
-		{"foreign page", "1.9.6", channel("documents"), []string{"Origin", "https://evil.example"}, 1008, "Invalid Origin. Register your new client as a new Web platform on your project console dashboard"},
+		{"foreign page", "1.9.6", channel("documents"), []string{"Origin", "https://evil.example"}, 1008, "Invalid Origin. Register your new client (evil.example) as a new Web platform on your project console dashboard"},
 		{"another project", "1.9.6", channel("documents"), []string{"X-Appwrite-Project", "other"}, 1008, "Missing or unknown project ID"},
 		{"a query", "1.9.6", channel("documents") + "&documents[0][]=" + url.QueryEscape(`{"method":"equal","values":[1]}`), nil, 1003, "Error: Server Error"},
 	} {
@@ -488,7 +488,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestCORS: pages of the project's platforms may call, and others are told no.
+// TestCORS: pages and apps of the project's platforms may call, and others are told no.
 func TestCORS(t *testing.T) {
 	a := newAppwrite(t)
 	for _, test := range []struct {
@@ -500,6 +500,9 @@ func TestCORS(t *testing.T) {
 		{"OPTIONS", "https://evil.example", 204, false},
 		{"GET", "http://127.0.0.1:8080", 200, true},
 		{"GET", "https://evil.example", 403, false},
+		{"GET", "appwrite-android://com.example.shop", 200, true},
+		{"GET", "appwrite-windows://com.example.shop", 403, false},
+		{"GET", "file://localhost", 403, false},
 		{"GET", "", 200, false},
 	} {
 		t.Run(test.method+" "+test.origin, func(t *testing.T) {
