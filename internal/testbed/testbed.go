@@ -130,7 +130,7 @@ func (m *Machine) RunUntil(then time.Time) int {
 
 // Stored returns all documents, payments first.
 func (m *Machine) Stored() []fakeappwrite.Document {
-	return append(m.Appwrite.Documents("daraja", "payments"), m.Appwrite.Documents("daraja", "disbursements")...)
+	return append(m.Appwrite.Documents(database, payments), m.Appwrite.Documents(database, disbursements)...)
 }
 
 // Operations names the calls of the API since the last time, and forgets them.

@@ -228,11 +228,6 @@ const (
 	disbursements = "disbursements"
 )
 
-// Stored returns all documents, payments first.
-func (w *World) Stored() []fakeappwrite.Document {
-	return append(w.Appwrite.Documents(database, payments), w.Appwrite.Documents(database, disbursements)...)
-}
-
 // Document returns the only document that there is.
 func (w *World) Document() fakeappwrite.Document {
 	w.t.Helper()
@@ -291,16 +286,6 @@ func (w *World) api(method, collection, id, header, value string) Reply {
 	req.Header.Set("X-Appwrite-Project", fakeappwrite.ProjectID)
 	req.Header.Set(header, value)
 	return w.do(req)
-}
-
-// Operations names the calls of the API since the last time.
-func (w *World) Operations() string {
-	var names []string
-	for _, call := range w.Appwrite.Calls() {
-		names = append(names, call.Operation)
-	}
-	w.Appwrite.Reset()
-	return strings.Join(names, " ")
 }
 
 // Later lets so much time pass, and what is due in the queue run.
