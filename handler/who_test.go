@@ -134,13 +134,13 @@ func TestWhoMayAsk(t *testing.T) {
 			}
 		})
 	}
-	// The Flutter SDK keeps the session in a cookie, and names a time although there is none
-	// (appwrite/sdk-for-flutter 24.2.0, lib/services/functions.dart and lib/src/client_io.dart).
+	// The Flutter SDK keeps the session in a cookie, names the app as its origin, and a time
+	// although there is none (appwrite/sdk-for-flutter 24.2.0, lib/services/functions.dart and lib/src/client_io.dart).
 	t.Run("a session, as the Flutter SDK sends it", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)
 		got := s.executeWith(map[string]any{"body": wish(first, phoneA), "async": false, "path": "/stk/push", "method": "POST", "scheduledAt": nil},
-			"Cookie", "a_session_"+fakeappwrite.ProjectID+"="+sessionOf("amina"),
+			"Cookie", "a_session_"+fakeappwrite.ProjectID+"="+sessionOf("amina"), "Origin", "appwrite-android://com.example.shop",
 			"X-SDK-Name", "Flutter", "X-SDK-Platform", "client", "X-SDK-Language", "flutter", "X-SDK-Version", "24.2.0", "X-Appwrite-Response-Format", "1.9.5")
 		if got.kind() != "PENDING" || s.prompts("") != 1 || s.payment(first)["userId"] != "amina" {
 			t.Errorf("%d %s, and %d prompts were shown", got.status, got.body, s.prompts(""))
