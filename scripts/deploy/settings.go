@@ -33,6 +33,10 @@ type settings struct {
 	// startsAny says that a variable for starting payments or payouts is given or set, and
 	// the others of which of the two.
 	startsAny, startsPayments, startsPayouts bool
+
+	// newEnvironment says that another DARAJA_ENVIRONMENT is given than the function has:
+	// what Safaricom gave for the one is worth nothing in the other.
+	newEnvironment bool
 }
 
 // target says where the function is and what it works on.

@@ -493,6 +493,66 @@ func TestSecretsAnew(t *testing.T) {
 	}
 }
 
+// TestOtherEnvironment: whoever moves from the sandbox to production gives other secrets,
+// which are set although there are some, and needs to give all of them.
+func TestOtherEnvironment(t *testing.T) {
+	inSandbox := func(t *testing.T) *cloud {
+		c := newCloud(t)
+		c.payOut()
+		c.deploy()
+		c.env[environment], c.env["DARAJA_PASSKEY"] = "production", "passkey-of-production"
+		return c
+	}
+	t.Run("all is given", func(t *testing.T) {
+		t.Parallel()
+		c := inSandbox(t)
+		key := c.live(handler.SigningKey)
+		c.Reset()
+		out := c.deploy()
+		// A run that is ended before the environment is set does all of it again.
+		var set []string
+		for _, call := range c.Calls() {
+			if _, id, of := strings.Cut(call.Path, "/variables/"); of && call.Method == http.MethodPut {
+				set = append(set, id)
+			}
+		}
+		if len(set) != 7 || set[6] != c.remote(environment).ID {
+			t.Errorf("%d variables were set, want 7, and DARAJA_ENVIRONMENT last", len(set))
+		}
+		const want = "fixed   variables: DARAJA_CONSUMER_KEY may not be what was given; DARAJA_CONSUMER_SECRET may not be what was given; " +
+			"DARAJA_PASSKEY may not be what was given; DARAJA_ENVIRONMENT is not what was given; DARAJA_B2C_CONSUMER_KEY may not be what was given; " +
+			"DARAJA_B2C_CONSUMER_SECRET may not be what was given; DARAJA_INITIATOR_PASSWORD may not be what was given"
+		if got := line(out, "variables"); got != want {
+			t.Errorf("%s, want\n%s", got, want)
+		}
+		if passkey, where := c.live("DARAJA_PASSKEY"), c.live(environment); passkey != "passkey-of-production" || where != "production" {
+			t.Errorf("the function has %s and %s", passkey, where)
+		}
+		if c.live(handler.SigningKey) != key {
+			t.Error("the signing key was replaced")
+		}
+		if again := c.deploy(); changed(again) {
+			t.Errorf("a second run fixed something:\n%s", again)
+		}
+	})
+	t.Run("a secret is missing", func(t *testing.T) {
+		t.Parallel()
+		c := inSandbox(t)
+		delete(c.env, "DARAJA_CONSUMER_SECRET")
+		delete(c.env, "DARAJA_PASSKEY")
+		const want = "; with another DARAJA_ENVIRONMENT the function would keep what Safaricom gave for the old one: set DARAJA_CONSUMER_SECRET, DARAJA_PASSKEY in the environment too\n"
+		for _, dryRun := range []bool{true, false} {
+			out, err := c.run(dryRun)
+			if !errors.Is(err, errWrong) || !strings.Contains(line(out, "variables"), want) {
+				t.Errorf("only looking: %t: %v, want %q in\n%s", dryRun, err, want, out)
+			}
+		}
+		if got := c.remote(environment).Value; got != "sandbox" {
+			t.Errorf("the environment became %q", got)
+		}
+	})
+}
+
 // TestPartlyGiven: of what starts payments the function needs all or none, and is given
 // none until all is there.
 func TestPartlyGiven(t *testing.T) {

@@ -67,6 +67,8 @@ func (s *settings) inherit(ctx context.Context) error {
 	s.startsAny = sets(handler.Variable.Starts)
 	s.startsPayouts = sets(func(v handler.Variable) bool { return v.Payouts && !v.Push })
 	s.startsPayments = s.startsAny && !s.startsPayouts || sets(func(v handler.Variable) bool { return v.Push && !v.Payouts })
+	has, _ := find(remote, environment)
+	s.newEnvironment = has.Value != "" && s.get(environment) != "" && has.Value != s.get(environment)
 	if err != nil && !isStatus(err, http.StatusNotFound) {
 		return fmt.Errorf("the function's variables: %w", err)
 	}
@@ -138,11 +140,11 @@ func rotated(given, list string) string {
 	return given + "," + list
 }
 
-// isDue reports whether a secret variable that is there is to be set anew: nobody can
-// see whether it is what was given. A list is replaced by a list alone, since what it
-// holds cannot be kept.
+// isDue reports whether a secret variable that is there is to be set anew, since that was
+// asked for or Safaricom's other environment was given: nobody can see whether it is what was
+// given. A list is replaced by a list alone, since what it holds cannot be kept.
 func (p *project) isDue(v variable) bool {
-	return p.anew && !p.dryRun && v.Value != "" && !p.set[v.Key] && (!isList(v.Key) || strings.Contains(v.Value, ","))
+	return (p.anew || p.newEnvironment) && !p.dryRun && v.Value != "" && !p.set[v.Key] && (!isList(v.Key) || strings.Contains(v.Value, ","))
 }
 
 // checkVariables compares the function's variables with those that shall stand.
@@ -277,6 +279,9 @@ func (p *project) hopeless(ctx context.Context, f function, wanted, remote []var
 		v, ok := find(wanted, name)
 		return ok && v.Secret && v.Value == ""
 	})
+	if old := p.ofOldEnvironment(remote); len(old) > 0 {
+		problems = append(problems, "with another "+environment+" the function would keep what Safaricom gave for the old one: set "+strings.Join(old, ", ")+" in the environment too")
+	}
 	shutting := shutsDoor(wanted, remote)
 	if shutting == "" || f.DeploymentID == "" {
 		return problems, nil
@@ -287,6 +292,18 @@ func (p *project) hopeless(ctx context.Context, f function, wanted, remote []var
 			"leave it as it is, and deploy a second function for new apps (APPWRITE_FUNCTION_ID=daraja2)")
 	}
 	return problems, err
+}
+
+// ofOldEnvironment names the secrets of Safaricom's other environment that the function
+// would keep.
+func (p *project) ofOldEnvironment(remote []variable) (names []string) {
+	for _, v := range p.variables {
+		r, _ := find(remote, v.Key)
+		if p.newEnvironment && r.Secret && isForStarting(v.Key) && !isList(v.Key) && p.given(v.Key) == "" {
+			names = append(names, v.Key)
+		}
+	}
+	return names
 }
 
 // shutsDoor names the variable that would have the function refuse callbacks without a
@@ -373,6 +390,11 @@ func fixVariables(ctx context.Context, p *project) error {
 		if answer, asked := p.payoutToken(ctx); asked && answer.Credentials {
 			return errors.New(p.payoutRefusal(answer.Detail))
 		}
+	}
+	// The environment comes last. Should the command end before that, the next run still sees
+	// that it is another, and sets the secrets that go with it.
+	if v, due := find(wanted, environment); due {
+		wanted = append(slices.DeleteFunc(wanted, func(v variable) bool { return v.Key == environment }), v)
 	}
 	for _, v := range wanted {
 		if err := p.setVariable(ctx, v, remote); err != nil {
