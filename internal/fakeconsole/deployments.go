@@ -163,7 +163,9 @@ func (c *Console) deploy(f *function, id string, code []byte, activate bool) (re
 	d := &deployment{ID: id, Activate: activate, Status: "waiting", SourceSize: len(code), Times: c.Stamp(), source: code}
 	c.uploaded = code
 	f.deployments = append(f.deployments, d)
-	f.LatestID, f.LatestStatus = d.ID, d.Status
+	if fakeappwrite.Older(c.Version, "1.9.6") {
+		f.LatestID, f.LatestStatus = d.ID, d.Status
+	}
 	c.builds.Add(1)
 	go func() {
 		defer c.builds.Done()
@@ -178,7 +180,7 @@ func (c *Console) FailBuilds(log string) {
 	c.Do(func() { c.buildFailure = log })
 }
 
-// HoldBuilds lets no build end until release is called.
+// HoldBuilds leaves builds in the queue until release is called.
 func (c *Console) HoldBuilds() (release func()) {
 	c.hold.Lock()
 	return c.hold.Unlock
@@ -200,10 +202,13 @@ func (c *Console) build(f *function, d *deployment) {
 			}
 		})
 	}
-	step(func() { d.Status = "processing" })
-	step(func() { d.Status = "building" })
 	c.hold.RLock()
 	defer c.hold.RUnlock()
+	step(func() {
+		d.Status = "processing"
+		f.LatestID = d.ID // 1.9.6 says so here for the first time (Workers/Builds.php)
+	})
+	step(func() { d.Status = "building" })
 	step(func() {
 		_, err := gzip.NewReader(bytes.NewReader(d.source))
 		if c.buildFailure != "" {

@@ -181,15 +181,20 @@ func checkCode(ctx context.Context, p *project) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// 1.9.6 tells of the newest build in the function only once a worker has it.
+	all, err := p.deployments(ctx)
+	if err != nil {
+		return "", err
+	}
 	console := p.inConsole("Deployments")
 	switch {
-	case f.LatestDeploymentStatus == "failed":
-		return "", wrong("the newest build failed: what runs is older than what was deployed last", console+" → Build logs")
-	case f.DeploymentID == "" && f.LatestDeploymentID == "":
+	case len(all) == 0:
 		return "", absent("nothing is deployed: Safaricom gets 404 and every payment is lost", console)
-	case f.LatestDeploymentStatus != "ready":
-		return "", wrong("the newest build is "+f.LatestDeploymentStatus+" and not active yet", console)
-	case f.LatestDeploymentID != f.DeploymentID:
+	case all[0].Status == "failed":
+		return "", wrong("the newest build failed: what runs is older than what was deployed last", console+" → Build logs")
+	case all[0].Status != "ready":
+		return "", wrong("the newest build is "+all[0].Status+" and not active yet", console)
+	case all[0].ID != f.DeploymentID:
 		return "", wrong("the newest build is ready, but not the one that is active", console+" → Activate")
 	}
 	if what, err := p.outdated(ctx, f.DeploymentID, f.DeploymentCreatedAt); err != nil || what != "" {
@@ -197,10 +202,6 @@ func checkCode(ctx context.Context, p *project) (string, error) {
 			return "", err
 		}
 		return "", wrong(what, console+" → Redeploy")
-	}
-	all, err := p.deployments(ctx)
-	if err != nil {
-		return "", err
 	}
 	found := fmt.Sprintf("build %s ready, active", f.DeploymentID)
 	for _, d := range all {

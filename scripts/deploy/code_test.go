@@ -63,8 +63,8 @@ func (c *cloud) uploadAndWait(files map[string][]byte, activate bool, status str
 		c.t.Fatal(err)
 	}
 	c.WaitForBuilds()
-	if f, err := p.function(ctx); err != nil || f.LatestDeploymentStatus != status {
-		c.t.Fatalf("the newest build is %s, %v; want %s", f.LatestDeploymentStatus, err, status)
+	if all, err := p.deployments(ctx); err != nil || all[0].Status != status {
+		c.t.Fatalf("the newest build is %+v, %v; want %s", all[0], err, status)
 	}
 }
 
@@ -242,6 +242,29 @@ func TestActivates(t *testing.T) {
 	}
 	if out, err := c.run(true); err != nil {
 		t.Errorf("-check = %v\n%s", err, out)
+	}
+}
+
+// TestQueuedBuild: a first build that no worker has begun is not yet the function's newest
+// for 1.9.6, and there all the same.
+func TestQueuedBuild(t *testing.T) {
+	for _, version := range fakeappwrite.Versions {
+		t.Run(version, func(t *testing.T) {
+			c := newCloud(t)
+			c.Version = version
+			defer c.HoldBuilds()()
+			p := c.project(false)
+			p.push = func(_ context.Context, p *project) (string, error) {
+				return "uploaded", errors.Join(upload(p, source(t), true), context.Canceled)
+			}
+			if err := p.deploy(ctx, report{io.Discard, false}); !errors.Is(err, context.Canceled) {
+				t.Fatalf("deploy = %v, want it ended after the upload", err)
+			}
+			const want = "WRONG   code: the newest build is waiting and not active yet"
+			if out, _ := c.run(true); !strings.Contains(out, want) {
+				t.Errorf("no %q in\n%s", want, out)
+			}
+		})
 	}
 }
 

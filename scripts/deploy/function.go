@@ -31,15 +31,13 @@ type function struct {
 	ProviderSilentMode    bool   `json:"providerSilentMode,omitempty"`
 	ProviderRootDirectory string `json:"providerRootDirectory,omitempty"`
 
-	DeploymentID           string `json:"deploymentId,omitempty"`
-	DeploymentCreatedAt    string `json:"deploymentCreatedAt,omitempty"`
-	LatestDeploymentID     string `json:"latestDeploymentId,omitempty"`
-	LatestDeploymentStatus string `json:"latestDeploymentStatus,omitempty"`
+	DeploymentID        string `json:"deploymentId,omitempty"`
+	DeploymentCreatedAt string `json:"deploymentCreatedAt,omitempty"`
 }
 
 // withoutDeployments is what of a function a person sets.
 func (f function) withoutDeployments() function {
-	f.DeploymentID, f.DeploymentCreatedAt, f.LatestDeploymentID, f.LatestDeploymentStatus = "", "", "", ""
+	f.DeploymentID, f.DeploymentCreatedAt = "", ""
 	return f
 }
 
