@@ -65,14 +65,20 @@ type Claims struct {
 func (a *Appwrite) SessionJWT(secret string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.sessionJWT(secret)
+	return a.sessionJWT(secret, jwtLife)
 }
 
-// sessionJWT needs the lock. The JWT lives as long as a run of the function and a minute
-// more, here a run of 30 s.
-func (a *Appwrite) sessionJWT(secret string) string {
+// How long JWTs live: those that are asked for, if no other duration is given, and those
+// that a function gets, which is a run, here of 30 s, and a minute more.
+const (
+	jwtLife = 15 * time.Minute
+	runLife = 90 * time.Second
+)
+
+// sessionJWT needs the lock.
+func (a *Appwrite) sessionJWT(secret string, life time.Duration) string {
 	id := sessionID(secret)
-	return SignJWT(Claims{UserID: a.sessions[secret], SessionID: &id, Expires: a.now().Add(90 * time.Second).Unix()})
+	return SignJWT(Claims{UserID: a.sessions[secret], SessionID: &id, Expires: a.now().Add(life).Unix()})
 }
 
 // ForeignJWT is one that another project of this server makes, with the API key of that
@@ -222,7 +228,7 @@ func (a *Appwrite) signIn(q *Request) (Reply, error) {
 	}
 	for _, u := range a.users {
 		if u.Email == given.Email && u.Password == given.Password && u.Password != "" {
-			return a.newSession(q, u)
+			return a.newSession(q, u, "email", "password")
 		}
 	}
 	return Reply{}, &Error{401, "user_invalid_credentials", "Invalid credentials. Please check the email and password."}
@@ -230,13 +236,13 @@ func (a *Appwrite) signIn(q *Request) (Reply, error) {
 
 // signInAnonymously makes a user without e-mail address and phone, and a session.
 func (a *Appwrite) signInAnonymously(q *Request) (Reply, error) {
-	return a.newSession(q, User{ID: NewID()})
+	return a.newSession(q, User{ID: NewID()}, "anonymous", "anonymous")
 }
 
 // newSession answers with a session whose secret is in the cookies and, for pages that
 // are not of the same domain, in a header: always on localhost and addresses. The body
 // has it for API keys alone.
-func (a *Appwrite) newSession(q *Request, u User) (Reply, error) {
+func (a *Appwrite) newSession(q *Request, u User, provider, factor string) (Reply, error) {
 	if q.caller.user != "" {
 		return Reply{}, &Error{401, "user_session_already_exists", "Creation of a session is prohibited when a session is active."}
 	}
@@ -253,9 +259,22 @@ func (a *Appwrite) newSession(q *Request, u User) (Reply, error) {
 		Status: http.StatusCreated,
 		Header: map[string]string{"X-Fallback-Cookies": string(fallback)},
 		Cookie: []*http.Cookie{cookie(sessionCookie, http.SameSiteNoneMode), cookie(legacySessionCookie, 0)},
-		Body: Model{"$id": sessionID(secret), "userId": u.ID, "expire": formatTime(a.now().AddDate(1, 0, 0)),
-			"provider": "email", "current": true, "secret": ""},
+		Body:   a.sessionModel(secret, u.ID, provider, factor),
 	}, nil
+}
+
+// sessionModel has every attribute that a session always has (Response/Model/Session.php of
+// 1.8.1 to 1.9.6). Of device and place it says nothing.
+func (a *Appwrite) sessionModel(secret, user, provider, factor string) Model {
+	now := formatTime(a.now())
+	shown := Model{"$id": sessionID(secret), "$createdAt": now, "$updatedAt": now, "userId": user, "expire": formatTime(a.now().AddDate(1, 0, 0)),
+		"provider": provider, "factors": []string{factor}, "current": true, "secret": ""}
+	for _, name := range []string{"providerUid", "providerAccessToken", "providerAccessTokenExpiry", "providerRefreshToken", "ip", "osCode", "osName", "osVersion",
+		"clientType", "clientCode", "clientName", "clientVersion", "clientEngine", "clientEngineVersion", "deviceName", "deviceBrand", "deviceModel",
+		"countryCode", "countryName", "mfaUpdatedAt"} {
+		shown[name] = ""
+	}
+	return shown
 }
 
 // signOut ends the session of the request.
@@ -269,9 +288,9 @@ func (a *Appwrite) signOut(q *Request) (Reply, error) {
 func (a *Appwrite) createJWT(q *Request) (Reply, error) {
 	secret := a.sessionSecret(q.HTTP)
 	if a.sessions[secret] == "" {
-		return Reply{}, &Error{401, "user_jwt_creation_denied", "A session is needed."}
+		return Reply{}, &Error{404, "user_session_not_found", "The current user session could not be found."}
 	}
-	return Reply{Status: http.StatusCreated, Body: Model{"jwt": a.sessionJWT(secret)}}, nil
+	return Reply{Status: http.StatusCreated, Body: Model{"jwt": a.sessionJWT(secret, jwtLife)}}, nil
 }
 
 // as gives an execution what the platform tells a function of who asked for it: of a
@@ -283,9 +302,9 @@ func (a *Appwrite) as(q *Request, e *Execution) {
 	switch {
 	case e.UserID == "" || q.HTTP.Header.Get("X-Appwrite-JWT") != "":
 	case e.ScheduledAt.IsZero():
-		e.UserJWT = a.sessionJWT(session)
+		e.UserJWT = a.sessionJWT(session, runLife)
 	default:
-		e.UserJWT = SignJWT(Claims{UserID: e.UserID, Expires: e.ScheduledAt.Add(90 * time.Second).Unix()})
+		e.UserJWT = SignJWT(Claims{UserID: e.UserID, Expires: e.ScheduledAt.Add(runLife).Unix()})
 	}
 }
 

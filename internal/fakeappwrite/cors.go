@@ -26,10 +26,11 @@ var platformNames = map[string]string{
 // origin counts by its host, of which the port is ignored. That of an app, which the
 // Flutter SDK sends as appwrite-android://PACKAGE, counts by its scheme alone: any app
 // may call a project that has an Android platform (Network/Validator/Origin.php of 1.8.1,
-// 1.9.0 and 1.9.6). Other programs send no origin.
+// 1.9.0 and 1.9.6). Other programs send no origin, and with an API key none is looked at
+// (app/controllers/general.php).
 func (a *Appwrite) refuseOrigin(r *http.Request) string {
 	origin := r.Header.Get("Origin")
-	if origin == "" {
+	if origin == "" || r.Header.Get("X-Appwrite-Key") != "" {
 		return ""
 	}
 	u, err := url.Parse(origin)

@@ -28,6 +28,11 @@ type Console struct {
 	// domain will do. It must be set before the first request.
 	Domain string
 
+	// OtherDomains takes domains that are not below Domain as well, and does not call
+	// them verified. So it is in the source (Modules/Proxy/Action.php of 1.9.6); what a
+	// real server said reads as if it refused them.
+	OtherDomains bool
+
 	// Appwrite.Do guards what follows.
 	functions    map[string]*function
 	rules        []*rule

@@ -93,7 +93,7 @@ func (c *Console) createDeployment(q *request, f *function) (reply, error) {
 		return reply{}, badRequest("general_argument_invalid", `Param "activate" is not optional.`)
 	}
 	if f.Entrypoint == "" && q.HTTP.FormValue("entrypoint") == "" {
-		return reply{}, badRequest("function_entrypoint_missing", `Entrypoint for your Appwrite Function is missing.`)
+		return reply{}, &apiError{Status: 404, Type: "function_entrypoint_missing", Message: "Entrypoint for your Appwrite Function is missing."}
 	}
 	file, _, err := q.HTTP.FormFile("code")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"openruntimes/handler/internal/fakeappwrite"
 )
@@ -152,11 +153,15 @@ func (c *Console) createVariable(q *request, f *function) (reply, error) {
 	return answer(http.StatusCreated, v)
 }
 
-// readVariable leaves a value that is absent as it is.
+// readVariable leaves a value that is absent as it is. The longest is that of all versions
+// (Functions/Http/Variables/Create.php).
 func (f *function) readVariable(q *request, v *variable) error {
 	v.Value = v.real
 	if err := q.Read(v, "key"); err != nil {
 		return err
+	}
+	if utf8.RuneCountInString(v.Value) > 8192 {
+		return badRequest("general_argument_invalid", "Invalid `value` param: Value must be a valid string and no longer than 8192 chars")
 	}
 	if slices.ContainsFunc(f.Variables, func(other *variable) bool { return other.ID != v.ID && other.Key == v.Key }) {
 		return alreadyExists("variable")
@@ -222,17 +227,24 @@ type rule struct {
 
 func (c *Console) listRules(q *request) (reply, error) { return list(q, "rules", c.rules) }
 
-// createRule refuses a domain that is not exactly one label below the server's
-// (seen on 1.9.6, see [Console.Domain]).
+// createRule refuses a domain that is not exactly one label below the server's (seen on
+// 1.9.6, see [Console.Domain]). 1.8.1 stores it in lower case (Rules/Function/Create.php).
 func (c *Console) createRule(q *request) (reply, error) {
 	r := &rule{ID: fakeappwrite.NewID(), ResourceType: "function", Trigger: "manual", Status: "verified", Times: c.Stamp()}
 	if err := q.Read(r, "domain", "functionId"); err != nil {
 		return reply{}, err
 	}
 	r.ResourceID = r.FunctionID
+	if fakeappwrite.Older(c.Version, "1.9.0") {
+		r.Domain = strings.ToLower(r.Domain)
+	}
 	label, below := strings.CutSuffix(r.Domain, "."+c.Domain)
+	other := !below && c.OtherDomains && strings.Contains(r.Domain, ".") && r.Domain != c.Domain
+	if other {
+		r.Status = "unverified"
+	}
 	switch {
-	case strings.ContainsAny(r.Domain, "/ ") || c.Domain != "" && (!below || label == "" || strings.Contains(label, ".")):
+	case strings.ContainsAny(r.Domain, "/ ") || c.Domain != "" && !other && (!below || label == "" || strings.Contains(label, ".")):
 		return reply{}, badRequest("general_argument_invalid", "This domain name is not allowed. Please use a different domain.")
 	case c.functions[r.FunctionID] == nil:
 		return reply{}, &apiError{Status: 404, Type: "rule_resource_not_found", Message: "Resource could not be found."}

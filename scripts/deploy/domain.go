@@ -17,6 +17,7 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 			Domain               string
 			DeploymentResourceID string `json:"deploymentResourceId"`
 			Trigger, Type        string
+			Status               string
 		}
 	}
 	// A project with sites has a rule for each of their deployments.
@@ -24,7 +25,7 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 	if err := p.call(ctx, http.MethodGet, "/proxy/rules?"+mostListed(ofFunction), nil, &found); err != nil {
 		return "", err
 	}
-	given := p.get("APPWRITE_FUNCTION_DOMAIN")
+	given := p.givenDomain()
 	var others []string
 	for _, r := range found.Rules {
 		// A rule that a deployment made leads to that one for ever, and a redirect elsewhere.
@@ -33,6 +34,10 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 		}
 		if given == "" || given == r.Domain {
 			p.domain = r.Domain
+			if r.Status != "" && r.Status != "verified" {
+				// Behind a proxy it may lead here all the same, which the next checks show.
+				return fmt.Sprintf("%s, which the server calls %s: does its DNS lead there?", r.Domain, r.Status), nil
+			}
 			return r.Domain, nil
 		}
 		others = append(others, r.Domain)
@@ -44,8 +49,11 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 	return "", absent(what, p.inConsole("Domains → Add domain"))
 }
 
+// givenDomain is in lower case, as 1.8.1 stores what it is given.
+func (p *project) givenDomain() string { return strings.ToLower(p.get("APPWRITE_FUNCTION_DOMAIN")) }
+
 func fixDomain(ctx context.Context, p *project) error {
-	domain := p.get("APPWRITE_FUNCTION_DOMAIN")
+	domain := p.givenDomain()
 	if domain == "" {
 		endpoint, err := url.Parse(p.target.Endpoint)
 		if err != nil {
@@ -62,7 +70,8 @@ func fixDomain(ctx context.Context, p *project) error {
 	case isStatus(err, http.StatusConflict):
 		return fmt.Errorf("the domain %s belongs to something else already: set APPWRITE_FUNCTION_DOMAIN to another", domain)
 	case isStatus(err, http.StatusBadRequest):
-		// Appwrite takes a function's domain only directly under its own.
+		// Below its own domain Appwrite takes one label. Whether it takes other domains is
+		// not certain: by its source it does, and a server was seen to refuse them.
 		return fmt.Errorf("the server does not take the domain %s: APPWRITE_FUNCTION_DOMAIN must be exactly one label before its _APP_DOMAIN_FUNCTIONS (daraja.functions.example.com)", domain)
 	}
 	return err

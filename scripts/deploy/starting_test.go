@@ -573,6 +573,18 @@ func TestPartlyGiven(t *testing.T) {
 			}
 		})
 	}
+	t.Run("too long", func(t *testing.T) {
+		c := newCloud(t)
+		c.startPayments()
+		c.env["DARAJA_PASSKEY"] = strings.Repeat("x", 8193)
+		out, err := c.run(false)
+		if want := "; DARAJA_PASSKEY has more than 8192 characters, which Appwrite does not take\n"; !errors.Is(err, errWrong) || !strings.Contains(line(out, "variables"), want) {
+			t.Errorf("deploy = %v, want %q in\n%s", err, want, out)
+		}
+		if v := c.remote("DARAJA_SHORTCODE"); v.Key != "" {
+			t.Errorf("the others were set: %+v", v)
+		}
+	})
 	t.Run("malformed", func(t *testing.T) {
 		c := newCloud(t)
 		c.startPayments()

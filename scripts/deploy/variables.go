@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"openruntimes/handler/appwrite"
 	"openruntimes/handler/handler"
@@ -257,6 +258,10 @@ func (p *project) countVariables() (n int) {
 	return n
 }
 
+// longestValue is the length, in characters, of the longest value that Appwrite takes for a
+// variable: Functions/Http/Variables/Create.php of 1.8.1 to 1.9.6.
+const longestValue = 8192
+
 // hopeless names what only a person can fix: values that are malformed, those for
 // starting payments that are neither given nor there, and a door that would be shut. Of
 // what nobody can read nothing is said.
@@ -279,6 +284,11 @@ func (p *project) hopeless(ctx context.Context, f function, wanted, remote []var
 		v, ok := find(wanted, name)
 		return ok && v.Secret && v.Value == ""
 	})
+	for _, v := range wanted {
+		if utf8.RuneCountInString(v.Value) > longestValue {
+			problems = append(problems, fmt.Sprintf("%s has more than %d characters, which Appwrite does not take", v.Key, longestValue))
+		}
+	}
 	if old := p.ofOldEnvironment(remote); len(old) > 0 {
 		problems = append(problems, "with another "+environment+" the function would keep what Safaricom gave for the old one: set "+strings.Join(old, ", ")+" in the environment too")
 	}

@@ -193,6 +193,28 @@ func TestDomainWords(t *testing.T) {
 			}
 		})
 	}
+	t.Run("another domain, which the server takes", func(t *testing.T) {
+		c := newCloud(t)
+		c.Domain, c.OtherDomains = "functions.example.com", true
+		c.env["APPWRITE_FUNCTION_DOMAIN"] = "Pay.example.com"
+		p := c.project(false)
+		c.must("POST", "/functions", map[string]any{"functionId": "daraja", "name": "x", "runtime": "go-1.23"})
+		if err := fixDomain(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		found, err := checkDomain(ctx, p)
+		if want := "pay.example.com, which the server calls unverified: does its DNS lead there?"; found != want || err != nil {
+			t.Errorf("found %q, %v; want %q", found, err, want)
+		}
+	})
+	t.Run("in capitals", func(t *testing.T) {
+		for _, version := range fakeappwrite.Versions {
+			c := newCloud(t)
+			c.Version = version
+			c.env["APPWRITE_FUNCTION_DOMAIN"] = strings.Replace(c.env["APPWRITE_FUNCTION_DOMAIN"], "127.0.0.1", "LOCALHOST", 1)
+			c.deploy()
+		}
+	})
 	t.Run("another one leads to it", func(t *testing.T) {
 		c := newCloud(t)
 		c.deploy()
