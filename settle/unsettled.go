@@ -54,30 +54,29 @@ type redacted struct {
 // signed, for the started payment of that id. It fits into the 8,000 bytes at which the
 // runtime cuts a line, since no attribute has over 255 characters.
 func (d *Document) Unsettled(route, uid, started string) string {
-	if !IsID(uid) {
-		uid = ""
+	u := d.unsettledLine(route, started)
+	if IsID(uid) {
+		u.UID = uid
 	}
-	u := unsettledLine{Route: route, UID: uid, ID: d.DocumentID, Data: redacted{Attributes: d.Attributes()}}
-	u.forStarted(started)
-	return u.String()
+	return mark(u)
 }
 
 // UnsettledUnverified returns the line for a document that came for the started payment
 // of that id with a signature that could not be verified.
 func (d *Document) UnsettledUnverified(route, started string) string {
-	u := unsettledLine{Route: route, ID: d.DocumentID, Data: redacted{Attributes: d.Attributes()}, Unverified: true}
-	u.forStarted(started)
-	return u.String()
-}
-
-func (u *unsettledLine) forStarted(id string) {
-	if IsID(id) {
-		u.ID, u.Started = id, true
-	}
-}
-
-func (u *unsettledLine) String() string {
+	u := d.unsettledLine(route, started)
+	u.Unverified = true
 	return mark(u)
+}
+
+// unsettledLine returns what both lines have. It has the document's own id where started
+// is no id.
+func (d *Document) unsettledLine(route, started string) unsettledLine {
+	u := unsettledLine{Route: route, ID: d.DocumentID, Data: redacted{Attributes: d.Attributes()}}
+	if IsID(started) {
+		u.ID, u.Started = started, true
+	}
+	return u
 }
 
 // mark returns the line. Safaricom's words, or whoever's they are, may hold the mark:
