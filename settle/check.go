@@ -12,10 +12,9 @@ func (d *Document) Unresolved() bool {
 	return d.RequestKey != "" && (d.Status == Pending || d.Status == parse.Timeout)
 }
 
-// CheckAt sets when Safaricom is to be asked, or for the zero time never again: that is
-// null on the wire, since Appwrite stores an empty text as now.
+// CheckAt sets when Safaricom is to be asked, or for the zero time never again.
 func CheckAt(t time.Time) any {
-	return map[string]any{"nextCheckAt": nullable(formatTime(t))}
+	return map[string]any{"nextCheckAt": nullableTime(t)}
 }
 
 // GiveUp ends the questions about a document whose outcome nobody knows.
@@ -24,7 +23,7 @@ func GiveUp(d *Document, now time.Time) any {
 		return CheckAt(time.Time{})
 	}
 	return map[string]any{"status": parse.Timeout, "failureReason": "Safaricom has not said what became of it",
-		"resultCode": parse.NoCode, "settledAt": formatTime(now), "nextCheckAt": nil}
+		"resultCode": parse.NoCode, "settledAt": FormatTime(now), "nextCheckAt": nil}
 }
 
 // SettleAnswer settles what Safaricom answered when it was asked about a started payment,

@@ -71,7 +71,7 @@ func (d *Document) ClaimAttributes() any {
 	data := d.Attributes()
 	data.ResultCode = nil
 	data.StartedAttributes = &StartedAttributes{nullable(d.UserID), nullable(d.Reference), nullable(d.RequestedAmount),
-		nullable(d.RequestKey), nullable(d.PhoneKey), nullable(formatTime(d.NextCheckAt))}
+		nullable(d.RequestKey), nullable(d.PhoneKey), nullableTime(d.NextCheckAt)}
 	if d.Kind == parse.Disbursement {
 		return data
 	}
@@ -79,13 +79,6 @@ func (d *Document) ClaimAttributes() any {
 		Attributes
 		CheckoutRequestID string `json:"checkoutRequestId"`
 	}{data, d.ID}
-}
-
-func formatTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return FormatTime(t)
 }
 
 // SettleStarted settles a signed callback, which is for the started document of that
@@ -235,7 +228,7 @@ func GoAhead() any { return map[string]any{"failureReason": nil} }
 // Failure says that no money moved, and why.
 func Failure(reason string, code int, now time.Time) any {
 	return map[string]any{"status": parse.Failed, "failureReason": sanitize(reason, 255), "resultCode": code,
-		"settledAt": formatTime(now), "nextCheckAt": nil}
+		"settledAt": FormatTime(now), "nextCheckAt": nil}
 }
 
 // Name gives what was started the name that Safaricom has for it.
