@@ -84,37 +84,36 @@ func (d *Document) ClaimAttributes() any {
 // SettleStarted settles a signed callback, which is for the started document of that
 // id. A first one is two calls of the store, a duplicate one.
 func SettleStarted(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
-	return settleFound(ctx, s, id, incoming, settleOver)
+	return settleFound(ctx, s, id, incoming, func(*Document) bool { return true })
 }
 
 // SettleStatus settles in the same way what Transaction Status answers about a started
-// payout. That it was completed counts only with the amount that was asked for.
+// payout. That it was completed counts only with the amount that was asked for: with
+// another the outcome is NotFinal, and nothing is written.
 func SettleStatus(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
-	return settleFound(ctx, s, id, incoming, func(ctx context.Context, s Store, stored, incoming *Document) (Result, error) {
-		if incoming.Status == parse.Success && incoming.Amount != stored.RequestedAmount {
-			return Result{Outcome: NotFinal, Stored: *stored}, nil
-		}
-		return settleOver(ctx, s, stored, incoming)
+	return settleFound(ctx, s, id, incoming, func(stored *Document) bool {
+		return incoming.Status != parse.Success || incoming.Amount == stored.RequestedAmount
 	})
 }
 
-// settleFound reads the document of that id and settles over it. If somebody has deleted
-// it, it is made anew.
-func settleFound(ctx context.Context, s Store, id string, incoming *Document,
-	over func(ctx context.Context, s Store, stored, incoming *Document) (Result, error)) (Result, error) {
+// settleFound reads the document of that id and settles over it, if the incoming one
+// counts against that. If somebody has deleted it, it is made anew.
+func settleFound(ctx context.Context, s Store, id string, incoming *Document, counts func(stored *Document) bool) (Result, error) {
 	for range maxSteps {
+		var result Result
 		stored, err := s.Get(ctx, incoming.Kind, id)
-		if errors.Is(err, ErrNotFound) {
+		switch {
+		case errors.Is(err, ErrNotFound):
 			d := *incoming
 			d.DocumentID, d.ReadRole = id, "" // whose it was nobody knows any more
-			if err = s.Create(ctx, &d); err == nil {
-				return Result{Outcome: Created}, nil
-			}
-		} else if err == nil {
-			var result Result
-			if result, err = over(ctx, s, &stored, incoming); err == nil {
-				return result, nil
-			}
+			result, err = Result{Outcome: Created}, s.Create(ctx, &d)
+		case err == nil && !counts(&stored):
+			result = Result{Outcome: NotFinal, Stored: stored}
+		case err == nil:
+			result, err = settleOver(ctx, s, &stored, incoming)
+		}
+		if err == nil {
+			return result, nil
 		}
 		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrChanged) {
 			return Result{}, err
