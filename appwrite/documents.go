@@ -23,32 +23,30 @@ type Documents struct {
 // Create stores a new document. The server decides whether the id is taken by its
 // unique index, so of two at once one wins.
 func (s Documents) Create(ctx context.Context, d *settle.Document) error {
-	_, err := s.document(ctx, "create", http.MethodPost, s.path(d.Kind, ""), nil, map[string]any{
-		"documentId":  d.DocumentID,
-		"data":        d.Attributes(),
-		"permissions": d.Permissions(),
-	})
-	if Status(err) == http.StatusConflict {
-		return settle.ErrExists
-	}
+	_, err := s.create(ctx, "create", d, d.Attributes())
 	return err
 }
 
 // Claim stores the document of a payment that is about to be started, and returns it as
-// the server has it.
+// the server has it. It returns settle.ErrExists if the id is taken.
 func (s Documents) Claim(ctx context.Context, d *settle.Document) (settle.Document, error) {
-	body, err := s.document(ctx, "claim", http.MethodPost, s.path(d.Kind, ""), nil, map[string]any{
-		"documentId":  d.DocumentID,
-		"data":        d.ClaimAttributes(),
-		"permissions": d.Permissions(),
-	})
-	if Status(err) == http.StatusConflict {
-		return settle.Document{}, settle.ErrExists
-	}
+	body, err := s.create(ctx, "claim", d, d.ClaimAttributes())
 	if err != nil {
 		return settle.Document{}, err
 	}
 	return decode("claim", d.Kind, body)
+}
+
+func (s Documents) create(ctx context.Context, name string, d *settle.Document, data any) (string, error) {
+	body, err := s.document(ctx, name, http.MethodPost, s.path(d.Kind, ""), nil, map[string]any{
+		"documentId":  d.DocumentID,
+		"data":        data,
+		"permissions": d.Permissions(),
+	})
+	if Status(err) == http.StatusConflict {
+		return "", settle.ErrExists
+	}
+	return body, err
 }
 
 // Get reads one document.
