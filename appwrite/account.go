@@ -47,7 +47,7 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 		return Account{}, err
 	}
 	var account Account
-	if json.Unmarshal([]byte(body), &account) != nil || account.ID != payload.UserID {
+	if json.Unmarshal(body, &account) != nil || account.ID != payload.UserID {
 		return Account{}, notProven
 	}
 	return account, nil

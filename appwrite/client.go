@@ -62,18 +62,19 @@ func (c *Client) Call(ctx context.Context, name, method, path string, params map
 
 // document makes one call that answers a document or an execution, and returns it
 // undecoded.
-func (c *Client) document(ctx context.Context, name, method, path string, headers, params map[string]any) (string, error) {
+func (c *Client) document(ctx context.Context, name, method, path string, headers, params map[string]any) ([]byte, error) {
 	resp, err := c.call(ctx, name, method, path, headers, params)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// The SDK takes a proxy's page for a success.
-	body, isJSON := resp.Result.(string)
+	text, isJSON := resp.Result.(string)
+	body := []byte(text)
 	var named struct {
 		ID string `json:"$id"`
 	}
-	if !isJSON || json.Unmarshal([]byte(body), &named) != nil || named.ID == "" {
-		return "", &Failure{Call: name, Status: resp.StatusCode, cause: "no document in the answer"}
+	if !isJSON || json.Unmarshal(body, &named) != nil || named.ID == "" {
+		return nil, &Failure{Call: name, Status: resp.StatusCode, cause: "no document in the answer"}
 	}
 	return body, nil
 }

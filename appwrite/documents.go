@@ -37,14 +37,14 @@ func (s Documents) Claim(ctx context.Context, d *settle.Document) (settle.Docume
 	return decode("claim", d.Kind, body)
 }
 
-func (s Documents) create(ctx context.Context, name string, d *settle.Document, data any) (string, error) {
+func (s Documents) create(ctx context.Context, name string, d *settle.Document, data any) ([]byte, error) {
 	body, err := s.document(ctx, name, http.MethodPost, s.path(d.Kind, ""), nil, map[string]any{
 		"documentId":  d.DocumentID,
 		"data":        data,
 		"permissions": d.Permissions(),
 	})
 	if Status(err) == http.StatusConflict {
-		return "", settle.ErrExists
+		return nil, settle.ErrExists
 	}
 	return body, err
 }
@@ -61,8 +61,8 @@ func (s Documents) Get(ctx context.Context, kind parse.Kind, id string) (settle.
 	return decode("get", kind, body)
 }
 
-func decode(call string, kind parse.Kind, body string) (settle.Document, error) {
-	d, err := settle.Decode(kind, []byte(body))
+func decode(call string, kind parse.Kind, body []byte) (settle.Document, error) {
+	d, err := settle.Decode(kind, body)
 	if err != nil {
 		return settle.Document{}, &Failure{Call: call, Status: http.StatusOK, cause: "a document of another form"}
 	}
@@ -85,7 +85,7 @@ func (s Documents) List(ctx context.Context, kind parse.Kind, queries ...Query) 
 	}
 	documents := make([]settle.Document, len(page.Documents))
 	for i, raw := range page.Documents {
-		if documents[i], err = decode("list", kind, string(raw)); err != nil {
+		if documents[i], err = decode("list", kind, raw); err != nil {
 			return nil, err
 		}
 	}
@@ -181,16 +181,16 @@ func (s Documents) Amend(ctx context.Context, d *settle.Document, changes any) (
 	return decode("amend", d.Kind, body)
 }
 
-func (s Documents) patch(ctx context.Context, name string, d *settle.Document, updatedAt string, params map[string]any) (string, error) {
+func (s Documents) patch(ctx context.Context, name string, d *settle.Document, updatedAt string, params map[string]any) ([]byte, error) {
 	// The server compares milliseconds, and misses a change within the one that
 	// was read. Waiting keeps our own change out of it.
 	if err := sleep(ctx, 2*time.Millisecond); err != nil {
-		return "", &Failure{Call: name, cause: cause(err)}
+		return nil, &Failure{Call: name, cause: cause(err)}
 	}
 	body, err := s.document(ctx, name, http.MethodPatch, s.path(d.Kind, d.DocumentID),
 		map[string]any{"X-Appwrite-Timestamp": updatedAt}, params)
 	if Status(err) == http.StatusConflict || isDocumentNotFound(err) {
-		return "", settle.ErrChanged
+		return nil, settle.ErrChanged
 	}
 	return body, err
 }
