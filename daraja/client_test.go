@@ -74,9 +74,6 @@ func TestRequests(t *testing.T) {
 		"ResultURL":              "https://x1.example/b2c/status?id=0b6f&sig=99cc",
 		"QueueTimeOutURL":        "https://x1.example/b2c/status?id=0b6f&sig=99cc",
 	}
-	receipt := maps.Clone(status)
-	delete(receipt, "OriginalConversationID")
-	receipt["TransactionID"], receipt["Occasion"] = "TJ212ABCDE", "Audit"
 
 	withTill := credentials
 	withTill.Till = "4455667"
@@ -99,11 +96,6 @@ func TestRequests(t *testing.T) {
 			c.Pay(context.Background(), r)
 		}, "/mpesa/b2c/v3/paymentrequest", noOccasion},
 		{"status", credentials, func(c *Client) { c.TransactionStatus(context.Background(), statusRequest) }, "/mpesa/transactionstatus/v1/query", status},
-		{"status by receipt", credentials, func(c *Client) {
-			r := statusRequest
-			r.OriginalConversationID, r.TransactionID, r.Occasion = "", "TJ212ABCDE", "Audit"
-			c.TransactionStatus(context.Background(), r)
-		}, "/mpesa/transactionstatus/v1/query", receipt},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			s := newSafaricom(t)

@@ -132,10 +132,8 @@ func (c *Client) Push(ctx context.Context, r PushRequest) Answer {
 type QueryAnswer struct {
 	// Answered: HTTP 200, ResponseCode "0", the CheckoutRequestID asked for and a
 	// ResultCode. Otherwise nothing is known yet, and Detail says why.
-	Answered   bool
-	Body       []byte          // the whole answer
-	ResultCode json.RawMessage // within it: a string or a number
-	ResultDesc string
+	Answered bool
+	Body     []byte // the whole answer, if Answered
 	Detail
 }
 
@@ -164,7 +162,7 @@ func (c *Client) Query(ctx context.Context, checkoutRequestID string) QueryAnswe
 	case code == "":
 		q.Reason = "the answer has no ResultCode"
 	default:
-		q.Answered, q.Body, q.ResultCode, q.ResultDesc = true, body, said.ResultCode, string(said.ResultDesc)
+		q.Answered, q.Body = true, body
 	}
 	return q
 }
@@ -199,12 +197,10 @@ func (c *Client) Pay(ctx context.Context, r PayRequest) Answer {
 	return answer
 }
 
-// StatusRequest asks what became of a transaction, named in one of two ways.
+// StatusRequest asks what became of a payout.
 type StatusRequest struct {
 	OriginalConversationID string // a payout's OriginatorConversationID
-	TransactionID          string // or its receipt
 	Remarks                string
-	Occasion               string // may be empty
 	ResultURL              string // where the answer goes
 	TimeoutURL             string
 }
@@ -217,12 +213,10 @@ func (c *Client) TransactionStatus(ctx context.Context, r StatusRequest) Answer 
 		"Initiator":              c.credentials.Initiator,
 		"SecurityCredential":     c.credentials.SecurityCredential,
 		"CommandID":              "TransactionStatusQuery",
-		"TransactionID":          r.TransactionID,
 		"OriginalConversationID": r.OriginalConversationID,
 		"PartyA":                 c.credentials.Shortcode,
 		"IdentifierType":         "4", // PartyA is a shortcode
 		"Remarks":                r.Remarks,
-		"Occasion":               r.Occasion,
 		"QueueTimeOutURL":        r.TimeoutURL,
 		"ResultURL":              r.ResultURL,
 	})

@@ -36,7 +36,6 @@ type reply struct {
 	ConversationID, OriginatorConversationID           text
 
 	ResultCode json.RawMessage
-	ResultDesc text
 
 	ErrorCode, ErrorMessage text
 	Fault                   struct {
