@@ -117,7 +117,7 @@ const documentsAPage = 100
 type Query struct {
 	Method    string `json:"method"`
 	Attribute string `json:"attribute,omitempty"`
-	Values    []any  `json:"values,omitempty"`
+	Values    any    `json:"values,omitempty"` // a list
 }
 
 func (q Query) String() string {
@@ -126,7 +126,7 @@ func (q Query) String() string {
 }
 
 // Equal selects what has one of these values.
-func Equal(attribute string, values ...any) Query { return Query{"equal", attribute, values} }
+func Equal(attribute string, values ...string) Query { return Query{"equal", attribute, values} }
 
 // After selects what has a later time.
 func After(attribute string, t time.Time) Query {

@@ -35,7 +35,7 @@ func (w *pushRequest) limits(ctx context.Context, p *starting) *problem {
 		}
 	}
 	return p.lookTwice(func() ([]settle.Document, *problem) {
-		toPhone, err := p.list(ctx, unresolvedFor, appwrite.Equal("phoneKey", anys(p.phoneKeys)...))
+		toPhone, err := p.list(ctx, unresolvedFor, appwrite.Equal("phoneKey", p.phoneKeys...))
 		if err != nil {
 			return nil, p.storeProblem("the limits could not be looked at, and nothing was sent", err)
 		}
@@ -123,12 +123,4 @@ func (p *starting) standsInTheWay(d settle.Document, left time.Duration) *proble
 		failed.ID = d.DocumentID
 	}
 	return failed
-}
-
-func anys(texts []string) []any {
-	values := make([]any, len(texts))
-	for i, s := range texts {
-		values[i] = s
-	}
-	return values
 }

@@ -119,7 +119,7 @@ func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 			log: fmt.Sprintf("DARAJA_PAYOUT_DAILY is %d, and with this one asked for were %d", most, total)}
 	}
 	return p.lookTwice(func() ([]settle.Document, *problem) {
-		toPhone, err := p.list(ctx, allTime, appwrite.Equal("phoneKey", anys(p.phoneKeys)...))
+		toPhone, err := p.list(ctx, allTime, appwrite.Equal("phoneKey", p.phoneKeys...))
 		if err != nil {
 			return nil, p.storeProblem("other payouts could not be looked at, and nothing was sent", err)
 		}
