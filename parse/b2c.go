@@ -16,6 +16,12 @@ type result struct {
 	ResultParameters         struct{ ResultParameter parameters }
 }
 
+// waits reports whether ResultType is 1, Daraja's "waiting for further messages".
+func (r result) waits() bool {
+	n, cut, ok := r.ResultType.whole()
+	return ok && !cut && n == 1
+}
+
 // verdict begins a verdict with what every B2C message has.
 func (r result) verdict() Verdict {
 	v := Verdict{
@@ -38,7 +44,7 @@ func B2C(body []byte) (Verdict, error) {
 	if r.OriginatorConversationID.blank() {
 		return Verdict{}, fmt.Errorf("Result.OriginatorConversationID: %w", ErrMissing)
 	}
-	if n, cut, ok := r.ResultType.whole(); ok && !cut && n == 1 {
+	if r.waits() {
 		return Verdict{}, fmt.Errorf("Result.ResultType 1: %w", ErrNotFinal)
 	}
 

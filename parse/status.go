@@ -21,7 +21,7 @@ func B2CStatus(body []byte) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("%w: %w: %w", err, ErrNoAnswer, ErrNotFinal)
 	}
 	r := b.Result
-	if n, cut, ok := r.ResultType.whole(); r.ResultCode.blank() || ok && !cut && n == 1 {
+	if r.ResultCode.blank() || r.waits() {
 		return Verdict{}, fmt.Errorf("no ResultCode, or to be continued: %w: %w", ErrNoAnswer, ErrNotFinal)
 	}
 	n, word := resultCode(r.ResultCode)
