@@ -18,11 +18,9 @@ import (
 // delivery is one callback, from Safaricom or out of the queue.
 type delivery struct {
 	*request
-	function *Function
-	api      appwrite.Documents
-	uid      string // as it came
-	attempt  int    // 0 from Safaricom
-	rest     []byte // what followed the callback in the body
+	uid     string // as it came
+	attempt int    // 0 from Safaricom
+	rest    []byte // what followed the callback in the body
 
 	// started is the id of the started payment that a signed callback is for. Where
 	// the signature cannot be verified, and our own settings may be at fault for that,
@@ -42,12 +40,10 @@ func (f *Function) callback(r *request) openruntimes.Response {
 		return refuse(r.ctx, http.StatusRequestEntityTooLarge, "body too large")
 	}
 	d := &delivery{
-		request:  r,
-		function: f,
-		api:      f.documents(r.ctx.Req.Headers["x-appwrite-key"]),
-		uid:      r.ctx.Req.Query["uid"],
-		attempt:  attemptNumber(r.ctx.Req.Query["attempt"]),
-		name:     "route=" + r.route.name,
+		request: r,
+		uid:     r.ctx.Req.Query["uid"],
+		attempt: attemptNumber(r.ctx.Req.Query["attempt"]),
+		name:    "route=" + r.route.name,
 	}
 	if sig := r.ctx.Req.Query["sig"]; sig != "" {
 		id := r.ctx.Req.Query["id"]
@@ -143,7 +139,7 @@ func (d *delivery) isCheck() bool {
 func (d *delivery) giveUp(why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
 	defer cancel()
-	c := &checking{request: d.request, function: d.function, api: d.api}
+	c := &checking{request: d.request}
 	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
 	if err == nil {
 		d.function.initiator.taken()

@@ -13,8 +13,8 @@ import (
 
 // caller says who asks: the user whose session Appwrite proves. No other header counts,
 // since a caller may forge any of them.
-func (f *Function) caller(ctx context.Context, r *request, api appwrite.Documents) (appwrite.Account, *problem) {
-	account, err := api.AsUser(r.ctx.Req.Headers["x-appwrite-user-jwt"]).Account(ctx)
+func (r *request) caller(ctx context.Context) (appwrite.Account, *problem) {
+	account, err := r.api.AsUser(r.ctx.Req.Headers["x-appwrite-user-jwt"]).Account(ctx)
 	switch status := appwrite.Status(err); {
 	case err == nil:
 	case appwrite.IsPaused(err):
@@ -42,16 +42,18 @@ func notReady(kind parse.Kind) string {
 }
 
 // ready says what keeps the function from starting anything of that kind, or from asking
-// about it, with the problems that its settings have for that. Before 1.9.5 two who change one document may both succeed, and our own bookkeeping could overwrite a
-// verdict; so could a server whose version nobody knows.
-func (f *Function) ready(ctx context.Context, api appwrite.Documents, kind parse.Kind, problems []string) *problem {
+// about it, with the problems that its settings have for that. Before Appwrite 1.9.5 two who
+// change one document may both succeed, and our own bookkeeping could overwrite a verdict.
+// A server whose version is not known counts as one of those.
+func (r *request) ready(ctx context.Context, kind parse.Kind, problems []string) *problem {
+	f := r.function
 	if problems = append(f.config.missing(kind), problems...); len(problems) > 0 {
 		return &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
 	}
 	f.version.Lock()
 	defer f.version.Unlock()
 	if f.version.known == "" {
-		version, err := api.Version(ctx)
+		version, err := r.api.Version(ctx)
 		if err != nil {
 			return &problem{Type: notConfigured, Message: notReady(kind), log: "the server's version is not known: " + err.Error()}
 		}

@@ -70,9 +70,6 @@ const (
 // checking asks Safaricom what became of started payments and payouts.
 type checking struct {
 	*request
-	function *Function
-	api      appwrite.Documents
-
 	until     time.Time // no question begins later
 	asked     time.Time // when the last one did
 	questions int       // how many did
@@ -330,7 +327,7 @@ func (f *Function) checkPayout(r *request) openruntimes.Response {
 // check answers an app that asks what became of its user's payment or payout: at once if
 // that is known, or if it was looked at within some seconds, else after asking Safaricom.
 func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Response) {
-	c := &checking{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
+	c := &checking{request: r}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
 	id, failed := readCheck(r.body)
@@ -354,7 +351,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 	} else {
 		reply = r.reply(http.StatusOK, stands(&d, ""))
 	}
-	r.ctx.Log(r.line("route="+r.route.name+" id="+safeID(id), d.Status, string(did), c.api.Calls()))
+	r.ctx.Log(r.line("route="+r.route.name+" id="+safeID(id), d.Status, string(did)))
 	return reply
 }
 
@@ -370,10 +367,10 @@ func readCheck(body []byte) (string, *problem) {
 // checkOne looks at the document of an id, if it is the caller's.
 func (c *checking) checkOne(ctx context.Context, kind parse.Kind, id string) (settle.Document, progress, *problem) {
 	none := settle.Document{}
-	if failed := c.function.ready(ctx, c.api, kind, c.function.config.askProblems(kind)); failed != nil {
+	if failed := c.ready(ctx, kind, c.function.config.askProblems(kind)); failed != nil {
 		return none, "", failed
 	}
-	account, failed := c.function.caller(ctx, c.request, c.api)
+	account, failed := c.caller(ctx)
 	if failed != nil {
 		return none, "", failed
 	}

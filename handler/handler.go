@@ -108,16 +108,19 @@ func (f *Function) Serve(ctx openruntimes.Context) openruntimes.Response {
 	case !slices.Contains(rt.methods, ctx.Req.Method):
 		return wrongMethod(ctx, rt, body)
 	}
-	return rt.serve(f, &request{ctx: ctx, route: rt, prefix: prefix, body: body, start: time.Now()})
+	api := f.documents(ctx.Req.Headers["x-appwrite-key"])
+	return rt.serve(f, &request{ctx: ctx, function: f, api: api, route: rt, prefix: prefix, body: body, start: time.Now()})
 }
 
 // request is one request to a route.
 type request struct {
-	ctx    openruntimes.Context
-	route  *route
-	prefix string // "/SECRET", if there is one
-	body   []byte // without a byte order mark
-	start  time.Time
+	ctx      openruntimes.Context
+	function *Function
+	api      appwrite.Documents // with the rights of the request's key
+	route    *route
+	prefix   string // "/SECRET", if there is one
+	body     []byte // without a byte order mark
+	start    time.Time
 }
 
 // notFound answers an unknown path, and a known one without the callback secret, in

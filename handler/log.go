@@ -23,14 +23,14 @@ import (
 
 // line is the log's one line for a request. name has the route and the document, and
 // outcome may have further keys behind it.
-func (r *request) line(name string, status parse.Status, outcome string, calls int) string {
+func (r *request) line(name string, status parse.Status, outcome string) string {
 	return name + " status=" + cmp.Or(string(status), "-") + " outcome=" + outcome +
-		" calls=" + strconv.Itoa(calls) + " ms=" + strconv.FormatInt(time.Since(r.start).Milliseconds(), 10)
+		" calls=" + strconv.Itoa(r.api.Calls()) + " ms=" + strconv.FormatInt(time.Since(r.start).Milliseconds(), 10)
 }
 
 // done is the log's line for a delivery.
 func (d *delivery) done(outcome settle.Outcome) string {
-	return d.line(d.name, d.document.Status, string(outcome)+" attempt="+strconv.Itoa(d.attempt), d.api.Calls())
+	return d.line(d.name, d.document.Status, string(outcome)+" attempt="+strconv.Itoa(d.attempt))
 }
 
 // failed is the line for a verdict that could not be stored, or neither stored nor

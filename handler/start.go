@@ -43,12 +43,10 @@ func (a *asked) what() *asked { return a }
 // starting is one request to start a payment or a payout on its way.
 type starting struct {
 	*request
-	function *Function
-	api      appwrite.Documents
-	kind     parse.Kind
-	wants    startRequest // once it was read
-	asked    *asked
-	account  appwrite.Account
+	kind    parse.Kind
+	wants   startRequest // once it was read
+	asked   *asked
+	account appwrite.Account
 
 	requestKeys, phoneKeys []string // under each signing key
 	claim                  settle.Document
@@ -64,7 +62,7 @@ func (f *Function) begin(r *request, kind parse.Kind, read func([]byte) (startRe
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
-	p := &starting{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"]), kind: kind, asked: &asked{}}
+	p := &starting{request: r, kind: kind, asked: &asked{}}
 	return p.answer(ctx, read)
 }
 
@@ -113,10 +111,10 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 	if failed != nil {
 		return nil, failed
 	}
-	if failed = p.function.ready(ctx, p.api, p.kind, p.function.config.startProblems(p.kind)); failed != nil {
+	if failed = p.ready(ctx, p.kind, p.function.config.startProblems(p.kind)); failed != nil {
 		return nil, failed
 	}
-	if p.account, failed = p.function.caller(ctx, p.request, p.api); failed == nil {
+	if p.account, failed = p.caller(ctx); failed == nil {
 		failed = p.wants.allows(&p.function.config, &p.account)
 	}
 	if failed != nil {
@@ -329,7 +327,7 @@ func (p *starting) name() string { return "route=" + p.route.name + " id=" + saf
 
 // done is the log's line for a request to start something.
 func (p *starting) done(outcome string) string {
-	return p.line(p.name(), p.claim.Status, outcome, p.api.Calls())
+	return p.line(p.name(), p.claim.Status, outcome)
 }
 
 // logProblem writes what an operator should know of what was not done.

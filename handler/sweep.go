@@ -51,7 +51,7 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 		return r.reply(http.StatusOK, sweepReply{})
 	}
 	defer f.sweeping.Unlock()
-	c := &checking{request: r, function: f, api: f.documents(r.ctx.Req.Headers["x-appwrite-key"])}
+	c := &checking{request: r}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.sweepLasts)
 	defer cancel()
 	told, failed := c.run(ctx)
@@ -86,7 +86,7 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 	if told.Due == 0 {
 		return told, nil
 	}
-	if failed := f.ready(ctx, c.api, kinds[0], nil); failed != nil {
+	if failed := c.ready(ctx, kinds[0], nil); failed != nil {
 		return told, failed
 	}
 	quiet := slices.DeleteFunc(slices.Clone(due), needsQuestion)
