@@ -262,30 +262,27 @@ func (c *checking) unanswered(ctx context.Context, d settle.Document, why daraja
 	return c.amend(ctx, d, settle.CheckAt(c.function.clock.now().Add(throttledFor)), unknown)
 }
 
-// settle settles what Safaricom said, and tries once more if what failed passes by itself.
-// If a callback said otherwise meanwhile, that stands, and a person has to look.
+// settle settles what Safaricom said. If a callback has said otherwise meanwhile, that is
+// kept, and a person has to look. It returns the document as it is now.
 func (c *checking) settle(d settle.Document, v parse.Verdict) (settle.Document, progress) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.function.clock.store)
-	defer cancel()
-	now := c.function.clock.now()
-	stands, written := d, false
-	err := twice(ctx, func() (err error) {
-		stands, written, err = settle.SettleAnswer(ctx, c.api, stands, v, now)
+	now, written := c.function.clock.now(), false
+	err := c.function.clock.twice(func(ctx context.Context) (err error) {
+		d, written, err = settle.SettleAnswer(ctx, c.api, d, v, now)
 		return err
 	})
 	switch {
 	case err != nil:
 		c.logFailure(d.DocumentID, string(appwrite.Classify(err)), err.Error())
-		return stands, unstored
-	case stands.Unresolved():
-		return stands, unknown
+		return d, unstored
+	case d.Unresolved():
+		return d, unknown
 	case written && v.Status == parse.Success:
-		c.ctx.Error(fmt.Sprintf("odd route=%s id=%s reason=%q", c.route.name, safeID(stands.DocumentID),
+		c.ctx.Error(fmt.Sprintf("odd route=%s id=%s reason=%q", c.route.name, safeID(d.DocumentID),
 			"paid, says Safaricom when asked; the receipt is still to come with the callback, or is in M-Pesa's statement"))
-	case !written && v.Status != parse.Timeout && v.Status != stands.Status:
-		c.logUnresolved(&stands, fmt.Sprintf("asked, Safaricom says status=%s code=%d", v.Status, v.Code))
+	case !written && v.Status != parse.Timeout && v.Status != d.Status:
+		c.logUnresolved(&d, fmt.Sprintf("asked, Safaricom says status=%s code=%d", v.Status, v.Code))
 	}
-	return stands, found
+	return d, found
 }
 
 // giveUp ends the questions about a document, and says so to an operator. The line is

@@ -83,7 +83,11 @@ func (d *delivery) storeOrEnqueue(store func(context.Context) (settle.Result, er
 		d.function.clock.wait(d.start, begin)
 		if store != nil {
 			var result settle.Result
-			if result, storeErr = d.try(store); storeErr == nil {
+			storeErr = d.function.clock.twice(func(ctx context.Context) (err error) {
+				result, err = store(ctx)
+				return err
+			})
+			if storeErr == nil {
 				return result, nil
 			}
 		}
@@ -100,23 +104,15 @@ func (d *delivery) storeOrEnqueue(store func(context.Context) (settle.Result, er
 	return settle.Result{Outcome: settle.NotKept}, fmt.Errorf("%w; %w", storeErr, queueErr)
 }
 
-// try stores once, and once more if what failed passes by itself.
-func (d *delivery) try(store func(context.Context) (settle.Result, error)) (settle.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)
+// twice tries the database, and once more if what failed passes by itself and there is
+// time. It has a time of its own: what it notes down has happened, whether or not time is
+// left to ask.
+func (c *clock) twice(try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.store)
 	defer cancel()
-	var result settle.Result
-	err := twice(ctx, func() (err error) {
-		result, err = store(ctx)
-		return err
-	})
-	return result, err
-}
-
-// twice tries, and once more if what failed passes by itself and there is time.
-func twice(ctx context.Context, try func() error) error {
-	err := try()
+	err := try(ctx)
 	if err != nil && appwrite.Classify(err) == appwrite.Transient && ctx.Err() == nil {
-		err = try()
+		err = try(ctx)
 	}
 	return err
 }

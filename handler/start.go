@@ -266,23 +266,11 @@ func (p *starting) endAsFailed(failed *problem, code int) (*startReply, *problem
 }
 
 // change amends the claim for as long as wanted says so of it.
-func (p *starting) change(changes any, wanted func(*settle.Document) bool) (err error) {
-	p.claim, err = p.function.change(p.api, p.claim, changes, wanted)
-	return err
-}
-
-// change amends a document for as long as wanted says so of it, and tries once more if
-// what failed passes by itself. It has a time of its own: what is noted down here has
-// happened, whether or not time is left to ask.
-func (f *Function) change(api appwrite.Documents, d settle.Document, changes any, wanted func(*settle.Document) bool) (stands settle.Document, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), f.clock.store)
-	defer cancel()
-	stands = d
-	err = twice(ctx, func() (err error) {
-		stands, err = settle.Change(ctx, api, stands, changes, wanted)
+func (p *starting) change(changes any, wanted func(*settle.Document) bool) error {
+	return p.function.clock.twice(func(ctx context.Context) (err error) {
+		p.claim, err = settle.Change(ctx, p.api, p.claim, changes, wanted)
 		return err
 	})
-	return stands, err
 }
 
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
