@@ -53,7 +53,7 @@ func (f *Function) callback(r *request) openruntimes.Response {
 		d.sig = sig[:min(len(sig), signatureLength+1)]
 		if settle.IsID(id) {
 			d.started = id
-			d.name += " id=" + safeID(id)
+			d.name = d.nameOf(id)
 		}
 	}
 	// The second run of an execution has nothing to do if the first has ended well.
@@ -147,7 +147,7 @@ func (d *delivery) giveUp(why string) {
 	switch {
 	case errors.Is(err, settle.ErrNotFound): // scripts/deploy asks about what never was
 	case err != nil:
-		d.ctx.Error(d.failed(err)) // the next answer, or the third day, ends them
+		d.logFailure(d.name, appwrite.Classify(err), err) // the next answer, or the third day, ends them
 	case stored.Unresolved() && !stored.NextCheckAt.IsZero() && d.function.clock.now().Sub(stored.Server.CreatedAt) >= givenUpFrom:
 		c.giveUp(ctx, stored, why)
 	}
@@ -160,8 +160,8 @@ func (d *delivery) initiatorRefused() {
 	if d.signedFor() {
 		d.function.initiator.refused(d.function.clock.now())
 	}
-	d.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", d.name, badCredentials,
-		"Safaricom refuses DARAJA_INITIATOR, its password or its role: a wrong password is accepted first, and several in a row lock the initiator"))
+	d.logFailure(d.name, badCredentials,
+		"Safaricom refuses DARAJA_INITIATOR, its password or its role: a wrong password is accepted first, and several in a row lock the initiator")
 }
 
 // read parses a body. Of one that is no JSON the callback is taken that it begins with,
@@ -208,10 +208,10 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 		d.ctx.Error(d.unsettled())
 	}
 	if d.unverified {
-		d.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Permanent, "the signature cannot be verified: is "+SigningKey+" the one that signed it?"))
+		d.logFailure(d.name, appwrite.Permanent, "the signature cannot be verified: is "+SigningKey+" the one that signed it?")
 	}
 	if err != nil {
-		d.ctx.Error(d.failed(err))
+		d.logFailure(d.name, appwrite.Classify(err), err)
 	}
 	d.warn(d.warnings(v, result))
 	for _, line := range d.disagreements(result) {
@@ -255,7 +255,7 @@ func (d *delivery) panicked(site string) openruntimes.Response {
 	}
 	d.ctx.Error("panic " + d.name + " at=" + site + " " + describeBody(d.body))
 	if err != nil {
-		d.ctx.Error(d.failed(err))
+		d.logFailure(d.name, appwrite.Classify(err), err)
 	}
 	return d.finish(result.Outcome)
 }

@@ -131,13 +131,13 @@ func (c *checking) mayAsk(ctx context.Context, kind parse.Kind) bool {
 	case slices.Contains(c.stopped, kind):
 		return false
 	case kind == parse.Disbursement && c.function.initiator.isRefused(c.function.clock.now()):
-		c.logFailure("-", string(badCredentials), "Safaricom has refused DARAJA_INITIATOR within the last hour: nothing is asked in their name")
+		c.logFailure(c.nameOf(""), badCredentials, "Safaricom has refused DARAJA_INITIATOR within the last hour: nothing is asked in their name")
 		c.stopAsking(kind)
 		return false
 	}
 	token := c.function.client(kind).Token(ctx)
 	if token.Outcome != daraja.Accepted {
-		c.noteRefusal("-", token.Detail)
+		c.noteRefusal("", token.Detail)
 		c.stopAsking(kind)
 		return false
 	}
@@ -151,7 +151,7 @@ func (c *checking) amend(ctx context.Context, d settle.Document, changes any, do
 	case errors.Is(err, settle.ErrChanged):
 		return d, stood
 	case err != nil:
-		c.logFailure(d.DocumentID, string(appwrite.Classify(err)), err.Error())
+		c.logFailure(c.nameOf(d.DocumentID), appwrite.Classify(err), err)
 		return d, unstored
 	}
 	return changed, done
@@ -272,12 +272,12 @@ func (c *checking) settle(d settle.Document, v parse.Verdict) (settle.Document, 
 	})
 	switch {
 	case err != nil:
-		c.logFailure(d.DocumentID, string(appwrite.Classify(err)), err.Error())
+		c.logFailure(c.nameOf(d.DocumentID), appwrite.Classify(err), err)
 		return d, unstored
 	case d.Unresolved():
 		return d, unknown
 	case written && v.Status == parse.Success:
-		c.ctx.Error(fmt.Sprintf("odd route=%s id=%s reason=%q", c.route.name, safeID(d.DocumentID),
+		c.ctx.Error(fmt.Sprintf("odd %s reason=%q", c.nameOf(d.DocumentID),
 			"paid, says Safaricom when asked; the receipt is still to come with the callback, or is in M-Pesa's statement"))
 	case !written && v.Status != parse.Timeout && v.Status != d.Status:
 		c.logUnresolved(&d, fmt.Sprintf("asked, Safaricom says status=%s code=%d", v.Status, v.Code))
@@ -295,7 +295,8 @@ func (c *checking) giveUp(ctx context.Context, d settle.Document, why string) (s
 	return d, did
 }
 
-// noteRefusal logs an answer of Safaricom's that says nothing of what was asked about.
+// noteRefusal logs an answer of Safaricom's that says nothing of what was asked about:
+// the document of that id, or "" for none.
 func (c *checking) noteRefusal(id string, d daraja.Detail) {
 	reason := string(unavailable)
 	switch {
@@ -304,11 +305,7 @@ func (c *checking) noteRefusal(id string, d daraja.Detail) {
 	case d.Throttled:
 		reason = "throttled"
 	}
-	c.logFailure(id, reason, describeDetail(d))
-}
-
-func (c *checking) logFailure(id, reason, text string) {
-	c.ctx.Error(fmt.Sprintf("failed route=%s id=%s reason=%q error=%q", c.route.name, safeID(id), reason, text))
+	c.logFailure(c.nameOf(id), reason, describeDetail(d))
 }
 
 // logUnresolved writes the line for a payment that a person has to look into.
@@ -330,7 +327,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 	id, failed := readCheck(r.body)
 	defer func() {
 		if recover() != nil {
-			r.ctx.Error("panic route=" + r.route.name + " id=" + safeID(id) + " at=" + panicSite())
+			r.ctx.Error("panic " + r.nameOf(id) + " at=" + panicSite())
 			reply = r.fail(&problem{Type: unavailable, Message: "something is wrong here; ask again"})
 		}
 	}()
@@ -342,13 +339,13 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 	if failed != nil {
 		did = progress(failed.Type)
 		if failed.log != "" {
-			c.logFailure(id, string(failed.Type), failed.log)
+			c.logFailure(c.nameOf(id), failed.Type, failed.log)
 		}
 		reply = r.fail(failed)
 	} else {
 		reply = r.reply(http.StatusOK, stands(&d, ""))
 	}
-	r.ctx.Log(r.line("route="+r.route.name+" id="+safeID(id), d.Status, string(did)))
+	r.ctx.Log(r.line(r.nameOf(id), d.Status, string(did)))
 	return reply
 }
 

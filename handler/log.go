@@ -33,11 +33,14 @@ func (d *delivery) done(outcome settle.Outcome) string {
 	return d.line(d.name, d.document.Status, string(outcome)+" attempt="+strconv.Itoa(d.attempt))
 }
 
-// failed is the line for a verdict that could not be stored, or neither stored nor
-// queued.
-func (d *delivery) failed(err error) string {
-	return fmt.Sprintf("failed %s reason=%q error=%q", d.name, appwrite.Classify(err), err)
+// logFailure writes the line for what was not done. The reason is a class of failures or
+// a problem's type, or what else people may look for; what is an error or a text.
+func (r *request) logFailure(name string, reason, what any) {
+	r.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", name, reason, what))
 }
+
+// nameOf returns route and document, for the log.
+func (r *request) nameOf(id string) string { return "route=" + r.route.name + " id=" + safeID(id) }
 
 // disagreements are the lines for two documents of which only one can be right, or that
 // came under one id.
@@ -65,7 +68,7 @@ func unresolved(route string, d *settle.Document, why string) string {
 }
 
 // safeID returns an id of the kind that an app makes for a started payment, and "?" for
-// what could be somebody's data.
+// what could be somebody's data, or is no id.
 func safeID(id string) string {
 	if !isRequestID(id) {
 		return "?"

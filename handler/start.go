@@ -218,7 +218,7 @@ func (p *starting) send(ctx context.Context) (*startReply, *problem) {
 		if answer.Duplicate {
 			reason = "Safaricom has this id already"
 		}
-		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), reason, answer.Reason))
+		p.logFailure(p.name(), reason, answer.Reason)
 	}
 	name := answer.CheckoutRequestID
 	if p.kind == parse.Disbursement {
@@ -237,7 +237,7 @@ func (p *starting) nameTransaction(name string) {
 	if err := p.change(settle.Name(p.kind, name), unnamed); err != nil {
 		p.claim.SetName(name)
 		p.ctx.Error(p.claim.UnsettledName(p.route.wire))
-		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), appwrite.Classify(err), err))
+		p.logFailure(p.name(), appwrite.Classify(err), err)
 	}
 }
 
@@ -255,7 +255,7 @@ func (p *starting) endAsFailed(failed *problem, code int) (*startReply, *problem
 		failure := p.claim
 		failure.Status, failure.Reason, failure.Code, failure.SettledAt = parse.Failed, reason, code, now
 		p.ctx.Error(failure.Unsettled(p.route.wire, "", failure.DocumentID))
-		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), appwrite.Classify(err), err))
+		p.logFailure(p.name(), appwrite.Classify(err), err)
 	case p.claim.Status != parse.Failed:
 		p.logProblem(failed)
 		return p.stands(""), nil
@@ -311,7 +311,7 @@ func noun(kind parse.Kind) string {
 }
 
 // name is route and document, for the log.
-func (p *starting) name() string { return "route=" + p.route.name + " id=" + safeID(p.asked.id) }
+func (p *starting) name() string { return p.nameOf(p.asked.id) }
 
 // done is the log's line for a request to start something.
 func (p *starting) done(outcome string) string {
@@ -322,6 +322,6 @@ func (p *starting) done(outcome string) string {
 func (p *starting) logProblem(failed *problem) {
 	p.ctx.Log(p.done(string(failed.Type)))
 	if failed.log != "" {
-		p.ctx.Error(fmt.Sprintf("failed %s reason=%q error=%q", p.name(), failed.Type, failed.log))
+		p.logFailure(p.name(), failed.Type, failed.log)
 	}
 }

@@ -56,7 +56,7 @@ func (f *Function) sweep(r *request) (reply openruntimes.Response) {
 	defer cancel()
 	told, failed := c.run(ctx)
 	if failed != nil {
-		c.ctx.Error(fmt.Sprintf("failed route=%s reason=%q error=%q", r.route.name, failed.Type, failed.log))
+		r.logFailure("route="+r.route.name, failed.Type, failed.log)
 		return r.fail(failed)
 	}
 	r.ctx.Log(fmt.Sprintf("route=%s due=%d asked=%d found=%d not-sent=%d given-up=%d failed=%d calls=%d ms=%d", r.route.name, told.Due, told.Asked,
@@ -74,7 +74,7 @@ func (c *checking) run(ctx context.Context) (told sweepReply, failed *problem) {
 		return told, failed
 	}
 	if failed != nil { // the others are asked about all the same
-		c.logFailure("-", string(failed.Type), failed.log)
+		c.logFailure(c.nameOf(""), failed.Type, failed.log)
 	}
 	now := f.clock.now()
 	c.until = now.Add(sweepBegins)
@@ -113,13 +113,13 @@ func needsQuestion(d settle.Document) bool {
 func (c *checking) lookAt(ctx context.Context, d settle.Document) (did progress) {
 	defer func() {
 		if recover() != nil {
-			c.ctx.Error("panic route=" + c.route.name + " id=" + safeID(d.DocumentID) + " at=" + panicSite())
+			c.ctx.Error("panic " + c.nameOf(d.DocumentID) + " at=" + panicSite())
 			did = unstored
 		}
 	}()
 	_, did = c.look(ctx, d, nextCheck(d.Server.CreatedAt, c.function.clock.now()))
 	if did == found {
-		c.ctx.Log("route=" + c.route.name + " id=" + safeID(d.DocumentID) + " outcome=" + string(found))
+		c.ctx.Log(c.nameOf(d.DocumentID) + " outcome=" + string(found))
 	}
 	return did
 }
@@ -164,7 +164,7 @@ func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (
 		if err != nil {
 			failed = &problem{Type: unavailable, Message: "what is due could not be listed", log: fmt.Sprintf("%ss: %s: %v", kind, appwrite.Classify(err), err)}
 			if unlisted++; unlisted < len(kinds) {
-				c.logFailure("-", string(failed.Type), failed.log)
+				c.logFailure(c.nameOf(""), failed.Type, failed.log)
 			}
 			continue
 		}
