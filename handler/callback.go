@@ -115,7 +115,7 @@ func (d *delivery) notFinal(err error) {
 		said = fmt.Sprintf(" said=%q", err)
 	}
 	d.ctx.Log(d.name + " outcome=" + string(settle.NotFinal) + said)
-	d.warn(d.warnings(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal}))
+	d.warn(parse.Verdict{}, settle.Result{Outcome: settle.NotFinal})
 	if errors.Is(err, parse.ErrInitiator) && !d.isCheck() {
 		d.initiatorRefused()
 	}
@@ -190,7 +190,6 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 		v.Reason = "the business's own initiator, not the payee: " + v.Reason
 	}
 	d.document = settle.New(v, settle.ReadRole(v.Kind, d.uid, f.config.anonymousRead), f.clock.now())
-	store := d.settle
 	if d.started == "" {
 		d.name += " id=" + maskedID(&d.document)
 	}
@@ -200,8 +199,9 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	case d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout:
 		f.initiator.taken()
 	}
+	store := d.settle
 	if d.unverified {
-		store = nil
+		store = nil // it is only queued, until the settings are mended
 	}
 	result, err := d.storeOrEnqueue(store)
 	if result.Outcome == settle.NotKept {
@@ -213,10 +213,8 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	if err != nil {
 		d.logFailure(d.name, appwrite.Classify(err), err)
 	}
-	d.warn(d.warnings(v, result))
-	for _, line := range d.disagreements(result) {
-		d.ctx.Error(line)
-	}
+	d.warn(v, result)
+	d.logDisagreement(result)
 	if result.Outcome == settle.NotFinal {
 		d.giveUp(fmt.Sprintf("Safaricom says that %d shillings were paid, receipt %s, which is not what was asked for", v.Amount, v.Receipt))
 	}

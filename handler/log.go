@@ -42,24 +42,26 @@ func (r *request) logFailure(name string, reason, what any) {
 // nameOf returns route and document, for the log.
 func (r *request) nameOf(id string) string { return "route=" + r.route.name + " id=" + safeID(id) }
 
-// disagreements are the lines for two documents of which only one can be right, or that
-// came under one id.
-func (d *delivery) disagreements(result settle.Result) (lines []string) {
-	switch result.Outcome {
-	case settle.Conflict, settle.Collision, settle.Mismatch:
-		lines = append(lines, fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(&result.Stored), summary(&d.document)))
+// logDisagreement writes the lines for two documents of which only one can be right, or
+// that came under one id.
+func (d *delivery) logDisagreement(result settle.Result) {
+	stored, conflict := &result.Stored, result.Outcome == settle.Conflict
+	if !conflict && result.Outcome != settle.Collision && result.Outcome != settle.Mismatch {
+		return
 	}
-	// A SUCCESS without a receipt is what Safaricom said when it was asked. Of a payout it
-	// says both with a receipt.
-	if stored := &result.Stored; result.Outcome == settle.Conflict && d.started != "" && stored.Status == parse.Success &&
-		(stored.Receipt == "" || stored.Kind == parse.Disbursement) {
-		lines = append(lines, unresolved(d.route.name, stored, fmt.Sprintf("%s says status=%s code=%d", d.route.name, d.document.Status, d.document.Code)))
+	d.ctx.Error(fmt.Sprintf("%s %s stored=%q new=%q", result.Outcome, d.name, summary(stored), summary(&d.document)))
+	if d.started == "" {
+		return
 	}
-	beside := result.Outcome == settle.Collision || result.Outcome == settle.Mismatch
-	if one, other := result.Stored.Receipt, d.document.Receipt; d.started != "" && beside && one != "" && other != "" && one != other {
-		lines = append(lines, fmt.Sprintf("CHARGED-TWICE %s receipts=%q", d.name, one+" "+other))
+	one, other := stored.Receipt, d.document.Receipt
+	switch {
+	case conflict && stored.Status == parse.Success && (one == "" || stored.Kind == parse.Disbursement):
+		// A SUCCESS without a receipt is what Safaricom said when it was asked. Of a payout
+		// it says both with a receipt.
+		d.ctx.Error(unresolved(d.route.name, stored, fmt.Sprintf("%s says status=%s code=%d", d.route.name, d.document.Status, d.document.Code)))
+	case !conflict && one != "" && other != "" && one != other:
+		d.ctx.Error(fmt.Sprintf("CHARGED-TWICE %s receipts=%q", d.name, one+" "+other))
 	}
-	return lines
 }
 
 // unresolved is the line for a started payment of which the function cannot find out more.
@@ -82,8 +84,8 @@ func summary(d *settle.Document) string {
 }
 
 // warn writes a line for each warning.
-func (d *delivery) warn(warnings []string) {
-	for _, warning := range warnings {
+func (d *delivery) warn(v parse.Verdict, result settle.Result) {
+	for _, warning := range d.warnings(v, result) {
 		d.ctx.Error(fmt.Sprintf("odd %s reason=%q", d.name, warning))
 	}
 }
