@@ -361,7 +361,7 @@ func readCheck(body []byte) (string, *problem) {
 // checkOne looks at the document of an id, if it is the caller's.
 func (c *checking) checkOne(ctx context.Context, kind parse.Kind, id string) (settle.Document, progress, *problem) {
 	none := settle.Document{}
-	if failed := c.ready(ctx, kind, c.function.config.askProblems(kind)); failed != nil {
+	if failed := c.ready(ctx, kind, c.function.config.askProblems[kind]); failed != nil {
 		return none, "", failed
 	}
 	account, failed := c.caller(ctx)

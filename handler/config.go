@@ -112,8 +112,8 @@ type config struct {
 	signingKeys [][]byte // those of signingKey that are usable
 
 	payoutCredentials daraja.Credentials
-	notStarting       map[parse.Kind][]string // what keeps the function from starting what is of a kind
-	notAsking         map[parse.Kind][]string // and from asking about it
+	startProblems     map[parse.Kind][]string // what keeps the function from starting what is of a kind
+	askProblems       map[parse.Kind][]string // and from asking what became of it
 }
 
 func readConfig(getenv func(string) string) (c config) {
@@ -123,10 +123,10 @@ func readConfig(getenv func(string) string) (c config) {
 	c.secrets = splitSecrets(c.callbackSecret)
 	c.signingKeys = readSigningKeys(c.signingKey)
 	c.payoutCredentials = c.readPayoutCredentials()
-	c.notStarting, c.notAsking = map[parse.Kind][]string{}, map[parse.Kind][]string{}
+	c.startProblems, c.askProblems = map[parse.Kind][]string{}, map[parse.Kind][]string{}
 	for _, kind := range []parse.Kind{parse.Payment, parse.Disbursement} {
-		c.notStarting[kind] = slices.Clip(c.findProblems(kind, true)) // callers append to it
-		c.notAsking[kind] = slices.Clip(c.findProblems(kind, false))
+		c.startProblems[kind] = slices.Clip(c.findProblems(kind, true)) // callers append to it
+		c.askProblems[kind] = slices.Clip(c.findProblems(kind, false))
 	}
 	return c
 }
@@ -152,14 +152,8 @@ func (c *config) sets(which func(Variable) bool) bool {
 	return slices.ContainsFunc(Variables(), func(v Variable) bool { return which(v) && *v.field(c) != "" })
 }
 
-// startProblems names what keeps the function from starting what is of that kind.
-func (c *config) startProblems(kind parse.Kind) []string { return c.notStarting[kind] }
-
-// askProblems names what keeps it from asking what became of what was started.
-func (c *config) askProblems(kind parse.Kind) []string { return c.notAsking[kind] }
-
-// findProblems looks for them, which may mean to encrypt something. Limits are not needed
-// to ask.
+// findProblems names what keeps the function from starting what is of that kind or,
+// without the limits, from asking about it. That may mean to encrypt something.
 func (c *config) findProblems(kind parse.Kind, limits bool) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {
@@ -197,13 +191,13 @@ func (c *config) problems() []string {
 	}
 	var starting []string
 	if c.startsPayments() {
-		starting = c.startProblems(parse.Payment)
+		starting = c.startProblems[parse.Payment]
 	}
 	if c.startsPayouts() {
 		if c.disbursementsID == "" {
 			starting = append(starting, b2cCollection+" is missing")
 		}
-		for _, problem := range c.startProblems(parse.Disbursement) {
+		for _, problem := range c.startProblems[parse.Disbursement] {
 			if !slices.Contains(starting, problem) { // of what both need
 				starting = append(starting, problem)
 			}

@@ -111,7 +111,7 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 	if failed != nil {
 		return nil, failed
 	}
-	if failed = p.ready(ctx, p.kind, p.function.config.startProblems(p.kind)); failed != nil {
+	if failed = p.ready(ctx, p.kind, p.function.config.startProblems[p.kind]); failed != nil {
 		return nil, failed
 	}
 	if p.account, failed = p.caller(ctx); failed == nil {

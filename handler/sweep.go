@@ -144,7 +144,7 @@ func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
 		if kind == parse.Payment && !c.startsPayments() || kind == parse.Disbursement && !c.startsPayouts() {
 			continue
 		}
-		if problems := append(c.missing(kind), c.askProblems(kind)...); len(problems) > 0 {
+		if problems := append(c.missing(kind), c.askProblems[kind]...); len(problems) > 0 {
 			failed = &problem{Type: notConfigured, Message: notReady(kind), log: strings.Join(problems, "; ")}
 		} else {
 			kinds = append(kinds, kind)
