@@ -374,7 +374,7 @@ func (c *checking) checkOne(ctx context.Context, kind parse.Kind, id string) (se
 	case err == nil || errors.Is(err, settle.ErrNotFound):
 		return none, "", &problem{Type: notFoundHere, Message: "you have no " + noun(kind) + " with this id"}
 	default:
-		return none, "", &problem{Type: unavailable, Message: "the " + noun(kind) + " could not be read; ask again", log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
+		return none, "", storeProblem("the "+noun(kind)+" could not be read; ask again", err)
 	}
 	if !c.worthALook(&d) {
 		return d, stood, nil

@@ -28,7 +28,7 @@ func (w *pushRequest) limits(ctx context.Context, p *starting) *problem {
 	if !slices.Contains(p.account.Labels, p.function.config.cashier()) {
 		mine, err := p.list(ctx, limitWindow, appwrite.Equal("userId", p.account.ID))
 		if err != nil {
-			return p.storeProblem("the limits could not be looked at, and nothing was sent", err)
+			return storeProblem("the limits could not be looked at, and nothing was sent", err)
 		}
 		if failed := p.tooMany(mine, pushesByUser, "too many payments were asked for; wait some minutes"); failed != nil {
 			return failed
@@ -37,7 +37,7 @@ func (w *pushRequest) limits(ctx context.Context, p *starting) *problem {
 	return p.lookTwice(func() ([]settle.Document, *problem) {
 		toPhone, err := p.list(ctx, unresolvedFor, appwrite.Equal("phoneKey", p.phoneKeys...))
 		if err != nil {
-			return nil, p.storeProblem("the limits could not be looked at, and nothing was sent", err)
+			return nil, storeProblem("the limits could not be looked at, and nothing was sent", err)
 		}
 		recent := slices.DeleteFunc(slices.Clone(toPhone), func(d settle.Document) bool { return p.age(d) >= limitWindow })
 		return toPhone, p.tooMany(recent, pushesToPhone, "this phone was asked too often; wait some minutes")
@@ -100,8 +100,7 @@ func (p *starting) tooMany(documents []settle.Document, limit int, message strin
 // if it does not: the phone may still show its prompt, or it asks for the same and nobody
 // knows what became of it.
 func (w *pushRequest) inTheWay(p *starting, d settle.Document) time.Duration {
-	unresolved := d.Status == settle.Pending || d.Status == parse.Timeout
-	alike := unresolved && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey)
+	alike := d.Unresolved() && !d.NextCheckAt.IsZero() && slices.Contains(p.requestKeys, d.RequestKey)
 	switch {
 	case d.Status == settle.Pending && p.age(d) < promptLasts:
 		return promptLasts - p.age(d)

@@ -106,7 +106,7 @@ func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 	}
 	day, err := p.list(ctx, ceilingWindow)
 	if err != nil {
-		return p.storeProblem("the ceilings could not be looked at, and nothing was sent", err)
+		return storeProblem("the ceilings could not be looked at, and nothing was sent", err)
 	}
 	total := int64(0)
 	for _, d := range day {
@@ -121,7 +121,7 @@ func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 	return p.lookTwice(func() ([]settle.Document, *problem) {
 		toPhone, err := p.list(ctx, allTime, appwrite.Equal("phoneKey", p.phoneKeys...))
 		if err != nil {
-			return nil, p.storeProblem("other payouts could not be looked at, and nothing was sent", err)
+			return nil, storeProblem("other payouts could not be looked at, and nothing was sent", err)
 		}
 		return toPhone, nil
 	}, w.inTheWay)
@@ -132,8 +132,7 @@ func (w *payRequest) limits(ctx context.Context, p *starting) *problem {
 // up does not matter, and neither does how old it is. One that is on its way at this very
 // moment is not what a person means who says again, but their second press of a button.
 func (w *payRequest) inTheWay(p *starting, d settle.Document) time.Duration {
-	unresolved := d.Status == settle.Pending || d.Status == parse.Timeout
-	if !unresolved || !slices.Contains(p.requestKeys, d.RequestKey) {
+	if !d.Unresolved() || !slices.Contains(p.requestKeys, d.RequestKey) {
 		return 0
 	}
 	if w.again {

@@ -156,14 +156,14 @@ func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 	case appwrite.Status(err) == http.StatusBadRequest:
 		return nil, &problem{Type: notConfigured, Message: notReady(p.kind), log: "the collection of " + string(p.kind) + "s lacks an attribute: run scripts/deploy: " + err.Error()}
 	case !errors.Is(err, settle.ErrExists):
-		return nil, p.storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
+		return nil, storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
 	}
 	stored, err := p.api.Get(ctx, p.kind, p.asked.id)
 	switch {
 	case errors.Is(err, settle.ErrNotFound):
 		return nil, &problem{Type: conflicting, Message: "this id was used before"}
 	case err != nil:
-		return nil, p.storeProblem("whether this id was used before could not be seen, and nothing was sent", err)
+		return nil, storeProblem("whether this id was used before could not be seen, and nothing was sent", err)
 	case stored.UserID != p.account.ID || !slices.Contains(p.requestKeys, stored.RequestKey):
 		return nil, &problem{Type: conflicting, Message: "this id belongs to another request"}
 	}
@@ -191,11 +191,11 @@ func (p *starting) goAhead(ctx context.Context) *problem {
 	safaricom, cancel := p.function.clock.forSafaricom(ctx, p.start)
 	defer cancel()
 	if answer := p.function.client(p.kind).Token(safaricom); answer.Outcome != daraja.Accepted {
-		return p.safaricomProblem(answer)
+		return safaricomProblem(answer)
 	}
 	marked, err := p.api.Amend(ctx, &p.claim, settle.GoAhead())
 	if err != nil {
-		return p.storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
+		return storeProblem("the "+noun(p.kind)+" could not be noted down, and nothing was sent", err)
 	}
 	p.claim = marked
 	return nil
@@ -212,7 +212,7 @@ func (p *starting) send(ctx context.Context) (*startReply, *problem) {
 		if err != nil {
 			code = -1
 		}
-		return p.endAsFailed(p.safaricomProblem(answer), code)
+		return p.endAsFailed(safaricomProblem(answer), code)
 	case daraja.Unknown:
 		reason := "unknown whether it was sent"
 		if answer.Duplicate {
@@ -274,7 +274,7 @@ func (p *starting) change(changes any, wanted func(*settle.Document) bool) error
 }
 
 // safaricomProblem says what a refusal, or an outcome that sent nothing, is to the app.
-func (p *starting) safaricomProblem(a daraja.Answer) *problem {
+func safaricomProblem(a daraja.Answer) *problem {
 	detail := describeDetail(a.Detail)
 	refusal := ""
 	if a.Outcome == daraja.Refused {
@@ -297,8 +297,8 @@ func describeDetail(d daraja.Detail) string {
 	return strings.TrimSpace(fmt.Sprintf("HTTP %d %s %s %s %s", d.HTTPStatus, d.Code, d.Reason, d.Field, d.Hint))
 }
 
-// storeProblem is what an app is told when the database fails before anything was sent.
-func (p *starting) storeProblem(message string, err error) *problem {
+// storeProblem is what an app is told when the database fails before anything is done.
+func storeProblem(message string, err error) *problem {
 	return &problem{Type: unavailable, Message: message, log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
 }
 
