@@ -174,7 +174,7 @@ func (c *checking) waitForTurn() bool {
 }
 
 // betweenQuestions is the time from one question to the next. The sandbox takes five a
-// minute (its own words in a refusal); what production takes is told by nobody.
+// minute (its own words in a refusal); what production takes is not known.
 func (c *config) betweenQuestions() time.Duration {
 	if c.environment == "production" {
 		return time.Second
@@ -182,9 +182,10 @@ func (c *config) betweenQuestions() time.Duration {
 	return 12 * time.Second
 }
 
-// ask asks about a claimed document and settles a verdict. answered says that Safaricom
-// told how the payment stands, be it that nobody knows.
-func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration) (stands settle.Document, did progress, answered bool) {
+// ask asks about a claimed document, settles a verdict, and returns the document as it is
+// now. answered says that Safaricom has said in what state the payment is, be it that it
+// does not know: for payouts it never does, since the answer comes later.
+func (c *checking) ask(ctx context.Context, d settle.Document, age time.Duration) (_ settle.Document, did progress, answered bool) {
 	c.asked = c.function.clock.now()
 	c.questions++
 	if d.Kind == parse.Disbursement {
@@ -343,7 +344,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 		}
 		reply = r.fail(failed)
 	} else {
-		reply = r.reply(http.StatusOK, stands(&d, ""))
+		reply = r.reply(http.StatusOK, newStartReply(&d, ""))
 	}
 	r.ctx.Log(r.line(r.nameOf(id), d.Status, string(did)))
 	return reply

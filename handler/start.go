@@ -78,9 +78,9 @@ func (p *starting) answer(ctx context.Context, read func([]byte) (startRequest, 
 			reply = p.fail(&problem{Type: unavailable, Message: "something is wrong here, and nothing was sent"})
 			return
 		}
-		reply = p.reply(http.StatusOK, p.stands(""))
+		reply = p.reply(http.StatusOK, newStartReply(&p.claim, ""))
 	}()
-	told, failed := p.run(ctx, read)
+	started, failed := p.run(ctx, read)
 	switch {
 	case failed != nil:
 		p.logProblem(failed)
@@ -90,10 +90,11 @@ func (p *starting) answer(ctx context.Context, read func([]byte) (startRequest, 
 	default:
 		p.ctx.Log(p.done("repeated"))
 	}
-	return p.reply(http.StatusOK, told)
+	return p.reply(http.StatusOK, started)
 }
 
-// startReply tells an app what stands. It then waits for the document.
+// startReply tells an app what the document of its payment or payout says, also where the
+// outcome is unknown: it waits for the document in any case.
 type startReply struct {
 	ID                string       `json:"id"`
 	Status            parse.Status `json:"status"`
@@ -139,7 +140,7 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 }
 
 // makeClaim creates the document. If there is one of that id, this is a repeat, and is
-// answered with what stands. A claim whose creation had no clear answer sends nothing:
+// answered with what that document says. A claim whose creation had no clear answer sends nothing:
 // asked again, the id is a repeat.
 func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 	now := p.function.clock.now()
@@ -168,21 +169,20 @@ func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 		return nil, &problem{Type: conflicting, Message: "this id belongs to another request"}
 	}
 	p.claim = stored
-	return p.stands(""), nil
+	return newStartReply(&p.claim, ""), nil
 }
 
-// stands replies with the document as it was last read or written.
-func (p *starting) stands(message string) *startReply { return stands(&p.claim, message) }
-
-func stands(d *settle.Document, message string) *startReply {
-	told := &startReply{ID: d.DocumentID, Status: d.Status, CustomerMessage: message}
+// newStartReply returns the reply that says what a document says. The message is
+// Safaricom's for the payer, if it has one.
+func newStartReply(d *settle.Document, message string) *startReply {
+	reply := &startReply{ID: d.DocumentID, Status: d.Status, CustomerMessage: message}
 	name := d.Name()
 	if d.Kind == parse.Disbursement {
-		told.ConversationID = &name
+		reply.ConversationID = &name
 	} else {
-		told.CheckoutRequestID = &name
+		reply.CheckoutRequestID = &name
 	}
-	return told
+	return reply
 }
 
 // goAhead fetches a token and then marks the claim as one that may have been sent.
@@ -227,7 +227,7 @@ func (p *starting) send(ctx context.Context) (*startReply, *problem) {
 	if name != "" {
 		p.nameTransaction(name)
 	}
-	return p.stands(answer.CustomerMessage), nil
+	return newStartReply(&p.claim, answer.CustomerMessage), nil
 }
 
 // nameTransaction notes down what Safaricom calls it. The callback may have done so
@@ -242,9 +242,9 @@ func (p *starting) nameTransaction(name string) {
 }
 
 // endAsFailed ends a claim of which nothing was sent, or that Safaricom refused, as FAILED,
-// and returns the problem for the app. If that cannot be written, the document says on
-// that it waits, and the error log has what is to be replayed. If a callback has told
-// otherwise meanwhile, that stands.
+// and returns the problem for the app. If that cannot be written, the document stays
+// PENDING, and the error log has what is to be replayed. If a callback has settled it
+// meanwhile, that is the reply, and there is no problem.
 func (p *starting) endAsFailed(failed *problem, code int) (*startReply, *problem) {
 	reason := cmp.Or(failed.refusal, settle.NotSent+failed.Message)
 	pending := func(d *settle.Document) bool { return d.Status == settle.Pending }
@@ -258,7 +258,7 @@ func (p *starting) endAsFailed(failed *problem, code int) (*startReply, *problem
 		p.logFailure(p.name(), appwrite.Classify(err), err)
 	case p.claim.Status != parse.Failed:
 		p.logProblem(failed)
-		return p.stands(""), nil
+		return newStartReply(&p.claim, ""), nil
 	default:
 		failed.Claimed = true
 	}

@@ -28,13 +28,13 @@ func GiveUp(d *Document, now time.Time) any {
 
 // SettleAnswer settles what Safaricom answered when it was asked about a started payment,
 // whose document was last read as d. Such an answer has no receipt. It only goes where
-// nobody knew: what a callback said stands. It returns the document as it then stands, and
+// nobody knew: what a callback said is kept. It returns the document as it is then, and
 // whether the answer is what it says now; with an error it may be either.
-func SettleAnswer(ctx context.Context, s Store, d Document, v parse.Verdict, now time.Time) (stands Document, written bool, err error) {
+func SettleAnswer(ctx context.Context, s Store, d Document, v parse.Verdict, now time.Time) (stored Document, written bool, err error) {
 	answer := Document{Verdict: v, SettledAt: now}
-	stands, err = Change(ctx, s, d, answer.changes(&d), func(d *Document) bool {
+	stored, err = Change(ctx, s, d, answer.changes(&d), func(d *Document) bool {
 		written = d.Unresolved() && answer.Rank() > d.Rank()
 		return written
 	})
-	return stands, written, err
+	return stored, written, err
 }
