@@ -333,21 +333,19 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 		}
 	}()
 	var d settle.Document
-	did := progress("")
+	var did progress
 	if failed == nil {
 		d, did, failed = c.checkOne(ctx, kind, id)
 	}
 	if failed != nil {
-		did = progress(failed.Type)
 		if failed.log != "" {
-			c.logFailure(c.nameOf(id), failed.Type, failed.log)
+			r.logFailure(r.nameOf(id), failed.Type, failed.log)
 		}
-		reply = r.fail(failed)
-	} else {
-		reply = r.reply(http.StatusOK, newStartReply(&d, ""))
+		r.ctx.Log(r.line(r.nameOf(id), "", string(failed.Type)))
+		return r.fail(failed)
 	}
 	r.ctx.Log(r.line(r.nameOf(id), d.Status, string(did)))
-	return reply
+	return r.reply(http.StatusOK, newStartReply(&d, ""))
 }
 
 // readCheck reads the id of what was started.
