@@ -122,10 +122,10 @@ func (d *delivery) notFinal(err error) {
 }
 
 // isCheck reports whether an answer of Transaction Status is to a question of
-// scripts/deploy, which asks about a payout that never was, with what it was given: that
-// says nothing of what the function has.
+// scripts/deploy. It asks about a payout that never was, so there is no document, and with
+// credentials that may be others than the function's.
 func (d *delivery) isCheck() bool {
-	if d.route.wire != forStatus || !d.signedFor() {
+	if !d.signedFor() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.function.clock.store)

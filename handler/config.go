@@ -15,10 +15,10 @@ import (
 type Variable struct {
 	Name     string
 	Platform bool // set by Appwrite itself, not by a person
-	Required bool // without it no payment can be stored; of Push or Payouts ones, none be started
-	Push     bool // for starting payments: of these all that are required, or none
+	Required bool // without it no payment can be stored or, where Push or Payouts is true, none be started
+	Push     bool // for starting payments: all that are required must be set, or none of them
 	Payouts  bool // for starting payouts, likewise
-	Limits   bool // of these two: says who may start one, or how much, and is not needed to ask what became of it
+	Limits   bool // says who may start one, or how much: not needed to ask Safaricom what became of it
 	Secret   bool // nobody but the function should be able to read it
 
 	field   func(*config) *string
@@ -132,7 +132,7 @@ func readConfig(getenv func(string) string) (c config) {
 }
 
 // starts reports whether any variable for starting payments or payouts is set. Without
-// one the function is what it was before it could.
+// one the function only takes callbacks.
 func (c *config) starts() bool {
 	return c.sets(Variable.Starts)
 }

@@ -18,8 +18,9 @@ import (
 // Every line of either log is a mark and then keys with their values, those quoted that
 // may hold a space. The log has one line for each request, without a mark. Marks of the
 // error log are refused, failed, odd, conflict, collision, mismatch, CHARGED-TWICE,
-// UNRESOLVED, panic and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers and names. An id
-// that Safaricom made is masked, but in an UNSETTLED line; one that an app made is not.
+// UNRESOLVED, panic and UNSETTLED. Never logged are keys, secrets, bodies, phone numbers
+// and names. An id that Safaricom made is masked, but in an UNSETTLED line; one that an app
+// made is not.
 
 // line is the log's one line for a request. name has the route and the document, and
 // outcome may have further keys behind it.

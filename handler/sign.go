@@ -19,6 +19,7 @@ const (
 	forPhone    = "phone"
 )
 
+// keyedHash returns 64 hex digits.
 func keyedHash(key []byte, purpose string, fields ...string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(purpose + "\n" + strings.Join(fields, "\n")))

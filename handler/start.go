@@ -21,9 +21,11 @@ import (
 // startRequest is what an app asks for: a payment or a payout.
 type startRequest interface {
 	what() *asked
-	fields() []string // all but id and again, normalised: what its keyed hash is of
-	reference() string
-	allows(*config, *appwrite.Account) *problem // who it may be asked for by, besides what holds for all
+	// fields are all but id and again, normalised. Their order can never change: stored
+	// documents have a keyed hash of them, by which a repeat is known.
+	fields() []string
+	reference() string                          // "" for a payout
+	allows(*config, *appwrite.Account) *problem // what keeps this user from asking for it
 
 	// limits says what keeps it from being sent, once it is claimed.
 	limits(context.Context, *starting) *problem

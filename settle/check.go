@@ -12,12 +12,13 @@ func (d *Document) Unresolved() bool {
 	return d.RequestKey != "" && (d.Status == Pending || d.Status == parse.Timeout)
 }
 
-// CheckAt sets when Safaricom is to be asked, or for the zero time never again.
+// CheckAt returns the change that sets when Safaricom is to be asked, or for the zero time never again.
 func CheckAt(t time.Time) any {
 	return map[string]any{"nextCheckAt": nullableTime(t)}
 }
 
-// GiveUp ends the questions about a document whose outcome nobody knows.
+// GiveUp returns the changes that end the questions about a document whose outcome nobody
+// knows. One that was PENDING becomes TIMEOUT.
 func GiveUp(d *Document, now time.Time) any {
 	if d.Status != Pending {
 		return CheckAt(time.Time{})

@@ -1,5 +1,5 @@
 // Package settle has the rules by which what Safaricom says becomes a document:
-// what a document holds and who may read it, which of two verdicts stands, and in
+// what a document holds and who may read it, which of two verdicts is kept, and in
 // which order the database is asked.
 package settle
 

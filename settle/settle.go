@@ -18,8 +18,10 @@ type Store interface {
 	// Replace overwrites the document if it is still the version of that
 	// $updatedAt, and returns ErrChanged if it is not, or is gone.
 	Replace(ctx context.Context, d *Document, updatedAt string) error
-	// Amend changes some attributes of a document in the same way, and returns it
-	// as it then stands.
+	// Amend changes some attributes of a document if it is still the version that d
+	// was read as, and returns ErrChanged if it is not, or is gone; else the document
+	// with the changes. They are what becomes a JSON object of attributes: see
+	// [GoAhead], [Failure], [Name], [CheckAt] and [GiveUp].
 	Amend(ctx context.Context, d *Document, changes any) (Document, error)
 }
 

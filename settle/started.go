@@ -122,7 +122,7 @@ func settleFound(ctx context.Context, s Store, id string, incoming *Document, co
 	return Result{}, ErrContended
 }
 
-// settleOver settles a verdict over the document that stands under its id.
+// settleOver settles a verdict over the stored document of its id.
 func settleOver(ctx context.Context, s Store, stored, incoming *Document) (Result, error) {
 	if !sameTransaction(stored, incoming) {
 		return settleBeside(ctx, s, stored, incoming, Mismatch)
@@ -197,9 +197,10 @@ func (d *Document) changes(stored *Document) any {
 	}{Attributes: data}
 }
 
-// Change amends a started document, again and again if others change it meanwhile, for
-// as long as wanted says so of it. It returns the document as it then stands,
-// or with an error as it was last read.
+// Change amends a started document if wanted says so of it. If others change it meanwhile
+// it is read and asked about again, maxSteps times at most, and then the error is
+// ErrContended. It returns the document as it is then, or with an error as it was last
+// read.
 func Change(ctx context.Context, s Store, d Document, changes any, wanted func(*Document) bool) (Document, error) {
 	for range maxSteps {
 		if !wanted(&d) {
@@ -221,16 +222,19 @@ func Change(ctx context.Context, s Store, d Document, changes any, wanted func(*
 	return d, ErrContended
 }
 
-// GoAhead clears the mark of a claim that was not sent.
+// GoAhead returns the changes to a claim right before it is sent. From then on it does not
+// say any more that it was not, and money may move.
 func GoAhead() any { return map[string]any{"failureReason": nil} }
 
-// Failure says that no money moved, and why.
+// Failure returns the changes to a started document of which it is known that no money
+// moved: FAILED, and why. The code is parse.NoCode where Safaricom gave no number.
 func Failure(reason string, code int, now time.Time) any {
 	return map[string]any{"status": parse.Failed, "failureReason": sanitize(reason, 255), "resultCode": code,
 		"settledAt": FormatTime(now), "nextCheckAt": nil}
 }
 
-// Name gives what was started the name that Safaricom has for it.
+// Name returns the change that gives a started document the name that Safaricom has for
+// it: see [Document.Name].
 func Name(kind parse.Kind, name string) any {
 	if kind == parse.Disbursement {
 		return map[string]any{"conversationId": sanitize(name, 50)}
