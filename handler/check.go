@@ -79,7 +79,7 @@ type checking struct {
 }
 
 // look claims a document by moving its next check, asks Safaricom what became of it, and
-// settles what it says. It returns the document as it then stands.
+// settles what it says. It returns the document as it was last read or written.
 func (c *checking) look(ctx context.Context, d settle.Document, next time.Time) (settle.Document, progress) {
 	now := c.function.clock.now()
 	age := now.Sub(d.Server.CreatedAt)
@@ -144,7 +144,9 @@ func (c *checking) mayAsk(ctx context.Context, kind parse.Kind) bool {
 	return true
 }
 
-// amend changes a document, if it is still as it was read.
+// amend changes a document, if it is still as it was read: the progress is done then. If it
+// is not, that is stood, and if the database failed, unstored; the document is as it was
+// given then.
 func (c *checking) amend(ctx context.Context, d settle.Document, changes any, done progress) (settle.Document, progress) {
 	changed, err := c.api.Amend(ctx, &d, changes)
 	switch {

@@ -16,7 +16,7 @@ import (
 	"openruntimes/handler/settle"
 )
 
-// clock bounds what one delivery may take. Tests put functions of their own into it,
+// clock has the time, and the limits of what one request may take. Tests put functions of their own into it,
 // so that they wait for nothing, and do not depend on how fast a machine is.
 type clock struct {
 	now     func() time.Time

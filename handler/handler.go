@@ -65,7 +65,7 @@ func (f *Function) UseClock(now func() time.Time, sleep func(time.Duration)) {
 	f.clock.now, f.clock.pause = now, sleep
 }
 
-// client is that at Safaricom for what is of that kind.
+// client returns the client of Safaricom's API for payments or for payouts.
 func (f *Function) client(kind parse.Kind) *daraja.Client {
 	if kind == parse.Disbursement {
 		return f.payouts
@@ -73,7 +73,7 @@ func (f *Function) client(kind parse.Kind) *daraja.Client {
 	return f.pushes
 }
 
-// safaricom returns a client of Safaricom.
+// safaricom returns a client of Safaricom's API in the environment that is set.
 func (c *config) safaricom(credentials daraja.Credentials, now func() time.Time) *daraja.Client {
 	base := daraja.Sandbox
 	if c.environment == "production" {

@@ -10,8 +10,8 @@ import (
 // one minute. Both runs have the id of the one execution. If each of them queued the next
 // attempt, their number would double with every attempt.
 
-// executionKey stands for all that a redelivery asks for and the execution that it is.
-// Of a first delivery, and without an execution's id, there is none.
+// executionKey is a hash of a redelivery's execution id, address and body. Of a first
+// delivery, and without an execution's id, there is none.
 type executionKey [sha256.Size]byte
 
 func (d *delivery) executionKey() (key executionKey, ok bool) {

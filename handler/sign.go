@@ -63,10 +63,12 @@ func (c *config) callbackURL(purpose, id string) string {
 	return address + "/" + purpose + "?" + query.Encode()
 }
 
-// CallbackURL is where Safaricom posts what becomes of the started payment of that id,
-// and StatusURLs where it answers a question about the payout of that id, or says that the
-// question has waited too long. They need a usable signing key and the public URL.
+// CallbackURL returns the signed URL to which Safaricom posts what becomes of the started
+// payment of that id. It panics without a usable signing key, which [Function.Problems]
+// names, and is no URL without the public one.
 func (f *Function) CallbackURL(id string) string { return f.config.callbackURL(forCallback, id) }
 
-// StatusURLs is described with [Function.CallbackURL].
+// StatusURLs returns the signed URLs to which Safaricom posts its answer to a question about
+// the payout of that id, and that the question has waited too long in its queue. They need
+// what CallbackURL needs.
 func (f *Function) StatusURLs(id string) (answer, timeout string) { return f.config.statusURLs(id) }

@@ -32,7 +32,7 @@ type startRequest interface {
 	send(context.Context, *starting) daraja.Answer
 }
 
-// asked is what every one has.
+// asked has the fields that requests of both kinds have.
 type asked struct {
 	id     string
 	phone  string // as Safaricom takes it
@@ -304,7 +304,7 @@ func storeProblem(message string, err error) *problem {
 	return &problem{Type: unavailable, Message: message, log: fmt.Sprintf("%s: %v", appwrite.Classify(err), err)}
 }
 
-// noun is what an app is told that it has asked for.
+// noun returns the word for a kind in a message to an app.
 func noun(kind parse.Kind) string {
 	if kind == parse.Disbursement {
 		return "payout"

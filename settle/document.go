@@ -22,7 +22,7 @@ type Document struct {
 	parse.Verdict
 	DocumentID string    // the document's own id
 	ReadRole   string    // who may read it: "user:ID", "any", or "" for nobody but the server
-	SettledAt  time.Time // when it is written
+	SettledAt  time.Time // when its verdict is written, or a claim is made
 
 	Started        // by this function; the zero value of what it only hears of
 	Server  Server // what the server says of it; the zero value if it was not read
