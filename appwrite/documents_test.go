@@ -171,7 +171,7 @@ func TestReplaceWaits(t *testing.T) {
 	// With its time over, nothing is sent at all.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Replace(ctx, payment(), d.Server.UpdatedAt); err == nil || err.Error() != "replace: connection broken" {
+	if err := s.Replace(ctx, payment(), d.Server.UpdatedAt); err == nil || err.Error() != "replace: no time was left" {
 		t.Errorf("Replace with its time over = %v", err)
 	}
 	if len(w.requests) != 2 {

@@ -69,6 +69,8 @@ func cause(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "no time was left"
 	case errors.As(err, &errno):
 		return errno.Error()
 	case errors.As(err, &dns):

@@ -18,6 +18,7 @@ func TestClassify(t *testing.T) {
 		want Class
 	}{
 		"no answer in time":      {newFailure("create", context.DeadlineExceeded), Transient},
+		"no time was left":       {newFailure("create", context.Canceled), Transient},
 		"broken off":             {newFailure("create", io.ErrUnexpectedEOF), Transient},
 		"200 without a document": {&Failure{Status: 200}, Transient},
 		"201 without a document": {&Failure{Status: 201}, Transient},

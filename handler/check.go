@@ -324,6 +324,9 @@ func (f *Function) checkPayout(r *request) openruntimes.Response {
 // check answers an app that asks what became of its user's payment or payout: at once if
 // that is known, or if it was looked at within some seconds, else after asking Safaricom.
 func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Response) {
+	if len(r.body) > maxBody {
+		return r.tooLarge()
+	}
 	c := &checking{request: r}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
@@ -353,7 +356,7 @@ func (f *Function) check(r *request, kind parse.Kind) (reply openruntimes.Respon
 // readCheck reads the id of what was started.
 func readCheck(body []byte) (string, *problem) {
 	var given struct{ ID string }
-	if len(body) > maxBody || json.Unmarshal(body, &given) != nil || !isRequestID(given.ID) {
+	if json.Unmarshal(body, &given) != nil || !isRequestID(given.ID) {
 		return "", &problem{Type: invalidArgument, Message: "some fields are wrong", Fields: map[string]string{"id": idRule}}
 	}
 	return given.ID, nil

@@ -85,6 +85,7 @@ func TestCheckRefused(t *testing.T) {
 		{"no id", "amina", `{}`, "invalid_argument", 400},
 		{"no JSON", "amina", `id`, "invalid_argument", 400},
 		{"an id that is a number", "amina", `{"id":7}`, "invalid_argument", 400},
+		{"too large", "amina", fmt.Sprintf(`{"id":%q}`, first) + strings.Repeat(" ", maxBody), "invalid_argument", 413},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.execute("/stk/check", tt.body, "X-Appwrite-Session", sessionOf(tt.user))

@@ -823,6 +823,18 @@ func TestUnsigned(t *testing.T) {
 	}
 }
 
+// TestUnsignedTwice: two unsigned payments under the id of a started one are each said to
+// have no signature, whenever they come.
+func TestUnsignedTwice(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.claim(first, "")
+	for _, receipt := range []string{paidReceipt, "UKN7X1Q9ZZ", "UKN7X1Q9ZZ"} {
+		s.post("/"+doorSecret+"/callback?uid=mallory", stkResult(first, 0, receipt, 10))
+		s.wantLine("odd route=callback ", "an unsigned callback for what was started here: it has not touched that")
+	}
+}
+
 // TestUnsignedOfItsTransaction: a callback without a signature for the transaction of a
 // started payment has a document of its own, as ever, and names nothing.
 func TestUnsignedOfItsTransaction(t *testing.T) {

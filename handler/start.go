@@ -59,13 +59,18 @@ type starting struct {
 // at most, whatever breaks and however often it is asked for.
 func (f *Function) begin(r *request, kind parse.Kind, read func([]byte) (startRequest, *problem)) openruntimes.Response {
 	if len(r.body) > maxBody {
-		r.ctx.Error(refused(r.route.name, "body too large", nil))
-		return r.reply(http.StatusRequestEntityTooLarge, map[string]*problem{"error": {Type: invalidArgument, Message: "the body is too large"}})
+		return r.tooLarge()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.clock.pushLasts)
 	defer cancel()
 	p := &starting{request: r, kind: kind, asked: &asked{}}
 	return p.answer(ctx, read)
+}
+
+// tooLarge answers a request of an app whose body is over 16 KiB.
+func (r *request) tooLarge() openruntimes.Response {
+	r.ctx.Error(refused(r.route.name, "body too large", nil))
+	return r.reply(http.StatusRequestEntityTooLarge, map[string]*problem{"error": {Type: invalidArgument, Message: "the body is too large"}})
 }
 
 // answer asks and replies. A panic in our code leaves what was claimed, of which money

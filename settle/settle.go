@@ -86,6 +86,7 @@ func Settle(ctx context.Context, s Store, incoming *Document) (Result, error) {
 	case second.Outcome == Created:
 		return result, nil
 	}
+	second.Unsigned = result.Unsigned
 	return second, nil
 }
 

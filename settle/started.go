@@ -185,7 +185,7 @@ func (d *Document) changes(stored *Document) any {
 	if stored.ID != "" {
 		data.CheckoutRequestID, data.OriginatorConversationID = "", ""
 	}
-	if stored.Conversation != "" {
+	if data.B2CAttributes != nil && stored.Conversation != "" {
 		data.ConversationID = &stored.Conversation
 	}
 	if d.Status == parse.Timeout {
@@ -237,9 +237,17 @@ func Failure(reason string, code int, now time.Time) any {
 // it: see [Document.Name].
 func Name(kind parse.Kind, name string) any {
 	if kind == parse.Disbursement {
-		return map[string]any{"conversationId": sanitize(name, 50)}
+		return map[string]any{"conversationId": cutName(kind, name)}
 	}
-	return map[string]any{"checkoutRequestId": sanitize(name, 255)}
+	return map[string]any{"checkoutRequestId": cutName(kind, name)}
+}
+
+// cutName returns as much of a name as its attribute takes.
+func cutName(kind parse.Kind, name string) string {
+	if kind == parse.Disbursement {
+		return sanitize(name, 50)
+	}
+	return sanitize(name, 255)
 }
 
 // Name is what Safaricom calls a started payment or payout, "" until it is known: its
@@ -277,7 +285,7 @@ func NameStarted(ctx context.Context, s Store, kind parse.Kind, id, name string)
 		return NotKept, err
 	case named:
 		return Replaced, nil
-	case d.Name() != name:
+	case d.Name() != cutName(kind, name):
 		return Mismatch, nil
 	default:
 		return Duplicate, nil

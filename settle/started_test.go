@@ -227,6 +227,8 @@ func TestChanges(t *testing.T) {
 			`{"status":"SUCCESS","resultCode":0,"receipt":"UKN7X1Q9ZK","amount":100,"failureReason":null,"mpesaTimestamp":null,"settledAt":"0001-01-01T00:00:00.000Z","nextCheckAt":null}`},
 		{"the first that names it", said(parse.Failed, 1, "", 0), claimed(),
 			`{"checkoutRequestId":"ws_CO_1","status":"FAILED","resultCode":1,"receipt":null,"amount":null,"failureReason":null,"mpesaTimestamp":null,"settledAt":"0001-01-01T00:00:00.000Z","nextCheckAt":null}`},
+		{"where the collection has an attribute of payouts", said(parse.Timeout, 1037, "", 0), claimed(named("ws_CO_1"), func(d *Document) { d.Conversation = "AG_1" }),
+			`{"status":"TIMEOUT","resultCode":1037,"receipt":null,"amount":null,"failureReason":null,"mpesaTimestamp":null,"settledAt":"0001-01-01T00:00:00.000Z"}`},
 		{"an unknown outcome", said(parse.Timeout, 1037, "", 0), claimed(named("ws_CO_1")),
 			`{"status":"TIMEOUT","resultCode":1037,"receipt":null,"amount":null,"failureReason":null,"mpesaTimestamp":null,"settledAt":"0001-01-01T00:00:00.000Z"}`},
 	} {
@@ -320,6 +322,14 @@ func TestNameStarted(t *testing.T) {
 			}
 		})
 	}
+	t.Run("longer than its attribute", func(t *testing.T) {
+		m, name := newMemory(claimed()), strings.Repeat("x", 300)
+		for _, want := range []Outcome{Replaced, Duplicate} {
+			if outcome, err := NameStarted(context.Background(), m, parse.Payment, startedID, name); outcome != want || err != nil {
+				t.Errorf("NameStarted = %s, %v, want %s", outcome, err, want)
+			}
+		}
+	})
 	t.Run("deleted", func(t *testing.T) {
 		if outcome, err := NameStarted(context.Background(), newMemory(), parse.Payment, startedID, "ws_CO_1"); !errors.Is(err, ErrNotFound) || outcome != NotKept {
 			t.Errorf("NameStarted = %s, %v, want %v", outcome, err, ErrNotFound)
