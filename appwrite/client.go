@@ -5,6 +5,7 @@ package appwrite
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"sync/atomic"
@@ -33,8 +34,14 @@ type Client struct {
 
 // NewTransport returns a transport to share by all clients of a process, so that a
 // write rarely waits for a connection. net/http's default keeps two idle ones to a host.
+//
+// It speaks HTTP/1.1 alone. Over HTTP/2 net/http repeats a POST, as often as there is time,
+// whose stream the server has reset with PROTOCOL_ERROR, though the server may have carried it
+// out (https://go.dev/issue/47635): one request to start a payment would ring a phone again
+// and again.
 func NewTransport() *http.Transport {
 	return &http.Transport{
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
 		Proxy:               http.ProxyFromEnvironment,
 		MaxIdleConns:        64,
 		MaxIdleConnsPerHost: 64,

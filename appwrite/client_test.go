@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -344,5 +345,26 @@ func TestBrokenPool(t *testing.T) {
 	call("")
 	if opened.Load() == before {
 		t.Error("after a call without an answer the other connection was used, want a new one")
+	}
+}
+
+// TestHTTP1: a server that speaks HTTP/2 too is spoken to in HTTP/1.1, over which net/http
+// repeats no POST that was sent.
+func TestHTTP1(t *testing.T) {
+	proto := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proto <- r.Proto }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	transport := NewTransport()
+	defer transport.CloseIdleConnections()
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	resp, err := (&http.Client{Transport: transport}).Post(server.URL, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := <-proto; got != "HTTP/1.1" {
+		t.Errorf("it was asked by %s, want HTTP/1.1", got)
 	}
 }
