@@ -153,8 +153,9 @@ func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
 	return kinds, failed
 }
 
-// due lists what was started and whose check is due, the longest due first, payouts among
-// payments. All pages are read before the first document is claimed: the place of a page's
+// due lists what was started and whose check is due, at most sweepMost of each kind, the
+// longest due first, payouts among payments. A kind about which Safaricom takes no question
+// takes no place from the other. All pages are read before the first document is claimed: the place of a page's
 // end moves with it. A kind that cannot be listed does not keep the other from being asked
 // about.
 func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (due []settle.Document, failed *problem) {
@@ -178,5 +179,5 @@ func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (
 		return nil, failed
 	}
 	slices.SortStableFunc(due, func(a, b settle.Document) int { return a.NextCheckAt.Compare(b.NextCheckAt) })
-	return due[:min(sweepMost, len(due))], nil
+	return due, nil
 }

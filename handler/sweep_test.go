@@ -788,3 +788,27 @@ func TestQuietFirst(t *testing.T) {
 		t.Errorf("after three days without credentials the sweep says %+v", told)
 	}
 }
+
+// TestSweepOtherKind: any number of payouts about which Safaricom takes no questions, since
+// it refuses their keys, keep no payment from being asked about.
+func TestSweepOtherKind(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.lose(first, phoneB, fakesafaricom.Pays)
+	for i := range sweepMost {
+		s.writeTo("disbursements", "POST", "", fmt.Sprintf(`{"documentId":"p%d","data":{"originatorConversationId":"p%d","status":"PENDING","settledAt":"x","requestedAmount":10,"requestKey":"k","phoneKey":"p","nextCheckAt":%q}}`,
+			i, i, settle.FormatTime(s.Clock.Now().Add(time.Minute))))
+	}
+	s.setSpoil(func(_ int, safaricom bool, _ func(), w http.ResponseWriter, r *http.Request) bool {
+		key, _, _ := r.BasicAuth()
+		if !safaricom || key != payoutKey {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		return true
+	})
+	s.later(5 * time.Minute)
+	if told := s.sweep(); told.Found != 1 || s.state(first) != "SUCCESS" {
+		t.Errorf("%+v, and the payment is %s", told, s.state(first))
+	}
+}
