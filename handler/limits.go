@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -68,17 +69,23 @@ func (p *starting) lookTwice(list func() ([]settle.Document, *problem), inTheWay
 	}
 }
 
+var errStaleList = errors.New("the list lacks the document that was just created")
+
 // allTime is a window without a beginning.
 const allTime = time.Duration(0)
 
 // list returns what was started and a query selects, if there is one, of the time before
-// the claim, this one included, the newest first and however many they are.
+// the claim, this one included, the newest first and however many they are. A list that lacks
+// this one was read from a copy that is behind, and counts for nothing.
 func (p *starting) list(ctx context.Context, window time.Duration, selecting ...appwrite.Query) ([]settle.Document, error) {
 	queries := append(selecting, appwrite.NewestFirst())
 	if window != allTime {
 		queries = append(queries, appwrite.After("$createdAt", p.claim.Server.CreatedAt.Add(-window)))
 	}
 	found, err := p.api.ListAll(ctx, p.kind, math.MaxInt, queries...)
+	if err == nil && !slices.ContainsFunc(found, func(d settle.Document) bool { return d.DocumentID == p.claim.DocumentID }) {
+		return nil, errStaleList
+	}
 	return slices.DeleteFunc(found, func(d settle.Document) bool { return d.RequestKey == "" }), err
 }
 

@@ -2,6 +2,8 @@ package handler
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +175,26 @@ func TestLimitsGivenUp(t *testing.T) {
 	s.patch(first, `{"nextCheckAt":null}`)
 	if got := s.ask("amina", wish(second, phoneA)); got.kind() != "PENDING" {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// TestStaleLists: a list without the document that was just created is from a copy of the
+// database that is behind. Nothing is sent on its word.
+func TestStaleLists(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.setSpoil(func(_ int, safaricom bool, _ func(), w http.ResponseWriter, r *http.Request) bool {
+		if safaricom || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/documents") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"total":0,"documents":[]}`)
+		return true
+	})
+	if got := s.ask("amina", wish(first, phoneA)); got.kind() != "unavailable" || got.field("claimed") != true || s.prompts("") != 0 {
+		t.Errorf("a payment: %s, %d prompts", got.body, s.prompts(""))
+	}
+	if got := s.payOut("zawadi", salary(payoutA, phoneB)); got.kind() != "unavailable" || got.field("claimed") != true || len(s.sent()) != 0 {
+		t.Errorf("a payout: %s, %d sent", got.body, len(s.sent()))
 	}
 }
