@@ -142,7 +142,7 @@ func (d *delivery) giveUp(why string) {
 	c := &checking{request: d.request}
 	stored, err := d.api.Get(ctx, parse.Disbursement, d.started)
 	if err == nil {
-		d.function.initiator.taken()
+		d.function.initiator.taken(stored.Server.CreatedAt)
 	}
 	switch {
 	case errors.Is(err, settle.ErrNotFound): // scripts/deploy asks about what never was
@@ -193,17 +193,17 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	if d.started == "" {
 		d.name += " id=" + maskedID(&d.document)
 	}
-	switch {
-	case ours:
+	if ours {
 		d.initiatorRefused()
-	case d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout:
-		f.initiator.taken()
 	}
 	store := d.settle
 	if d.unverified {
 		store = nil // it is only queued, until the settings are mended
 	}
 	result, err := d.storeOrEnqueue(store)
+	if !ours && d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout {
+		f.initiator.taken(result.Stored.Server.CreatedAt)
+	}
 	if result.Outcome == settle.NotKept {
 		d.ctx.Error(d.unsettled())
 	}
@@ -216,7 +216,7 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	d.warn(v, result)
 	d.logDisagreement(result)
 	if result.Outcome == settle.NotFinal {
-		d.giveUp(fmt.Sprintf("Safaricom says that %d shillings were paid, receipt %s, which is not what was asked for", v.Amount, v.Receipt))
+		d.giveUp(fmt.Sprintf("Safaricom says status=%s receipt=%s of %d shillings, which is not what was asked for", v.Status, v.Receipt, v.Amount))
 	}
 	return d.finish(result.Outcome)
 }
@@ -289,6 +289,8 @@ func (d *delivery) warnings(v parse.Verdict, result settle.Result) (warnings []s
 		warnings = append(warnings, "SUCCESS without receipt or amount: the app shows it to nobody")
 	}
 	switch {
+	case result.Outcome == settle.Ignored:
+		warnings = append(warnings, "an unsigned callback for what was started here: it has not touched that, and said "+summary(doc))
 	case result.Unsigned:
 		warnings = append(warnings, "an unsigned callback for what was started here: it has not touched that")
 	case d.started != "" && result.Outcome == settle.Created:

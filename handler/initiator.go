@@ -23,11 +23,15 @@ func (i *initiatorState) refused(now time.Time) {
 	i.at = now
 }
 
-// taken notes that Safaricom has done something in the initiator's name.
-func (i *initiatorState) taken() {
+// taken notes that Safaricom has done something in the initiator's name for a payout that
+// was started then. What was started before Safaricom refused them proves nothing: its
+// result may come late, or twice.
+func (i *initiatorState) taken(started time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.at = time.Time{}
+	if started.After(i.at) {
+		i.at = time.Time{}
+	}
 }
 
 func (i *initiatorState) isRefused(now time.Time) bool {

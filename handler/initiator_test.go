@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,8 @@ func TestInitiatorRefused(t *testing.T) {
 func TestInitiatorTaken(t *testing.T) {
 	t.Parallel()
 	s := newPayer(t)
-	s.send(payoutA, phoneA)
-	s.function.initiator.refused(s.Clock.Now())
+	s.send(payoutA, phoneA) // by another container
+	s.function.initiator.refused(s.Clock.Now().Add(-time.Minute))
 	s.post(s.signedFor(forResult, payoutA), b2cResult(payoutA, "x", 0, paidReceipt))
 	s.wantPayout(payoutA, "SUCCESS")
 	if s.function.initiator.isRefused(s.Clock.Now()) {
@@ -85,7 +86,7 @@ func TestInitiatorOfCheck(t *testing.T) {
 	if !s.function.initiator.isRefused(s.Clock.Now()) {
 		t.Error("the initiator of a check was taken, and the function's counts as taken")
 	}
-	s.function.initiator.taken()
+	s.function.initiator.taken(s.Clock.Now().Add(time.Second))
 	s.send(payoutB, phoneB)
 	s.post(s.signedFor(forStatus, payoutB), b2cResult("x", "y", 2001, ""))
 	if !s.function.initiator.isRefused(s.Clock.Now()) {
@@ -101,5 +102,33 @@ func TestInitiatorForged(t *testing.T) {
 	s.Send("POST", "/b2c/status?id="+payoutA+"&sig="+strings.Repeat("0", 32), b2cResult(payoutA, "AG_1", 2001, ""))
 	if s.function.initiator.isRefused(s.Clock.Now()) {
 		t.Error("an unsigned result says that the initiator is refused, and is believed")
+	}
+}
+
+// TestInitiatorOfBefore: what comes late, or twice, of a payout that was made before the
+// initiator was refused does not make another wrong try.
+func TestInitiatorOfBefore(t *testing.T) {
+	t.Parallel()
+	for _, settled := range []bool{false, true} {
+		t.Run(fmt.Sprintf("settled before %t", settled), func(t *testing.T) {
+			t.Parallel()
+			s := newPayer(t)
+			conversation := s.send(payoutA, phoneA)
+			result := b2cResult(payoutA, conversation, 0, paidReceipt)
+			if settled {
+				s.post(s.signedFor(forResult, payoutA), result)
+			}
+			s.employ(fakesafaricom.Merchant{InitiatorPassword: "changed"}) // at M-Pesa
+			s.later(time.Second)
+			s.payOut("zawadi", salary(payoutB, phoneB))
+			s.later(time.Minute)
+			if !s.function.initiator.isRefused(s.Clock.Now()) {
+				t.Fatalf("the initiator is not refused: %s", s.payoutState(payoutB))
+			}
+			s.post(s.signedFor(forResult, payoutA), result)
+			if got := s.payOut("zawadi", salary(payoutC, phoneB)); got.kind() != "credentials" || len(s.sent()) != 2 {
+				t.Errorf("%d payouts were sent, want 2; the app is told %s", len(s.sent()), got.body)
+			}
+		})
 	}
 }

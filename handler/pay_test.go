@@ -1119,3 +1119,17 @@ func breakPayCall(t *testing.T, n int, b breakage, outage bool) {
 		t.Errorf("nothing was paid, and stored is %v", d)
 	}
 }
+
+// TestDuplicateNames: a duplicate that is refused has a ConversationID too, which is not that
+// of the payout that was made.
+func TestDuplicateNames(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	s.safaricom.Once(fakesafaricom.B2C, fakesafaricom.Reply(200, "application/json", `{"ConversationID":"AG_of_the_duplicate","OriginatorConversationID":"`+payoutA+
+		`","ResponseCode":"1","ResponseDescription":"Duplicate OriginatorConversationID"}`))
+	if got := s.payOut("zawadi", salary(payoutA, phoneA)); got.kind() != "PENDING" {
+		t.Fatal(got.body)
+	}
+	s.post(s.signedFor(forResult, payoutA), b2cResult(serverMadeID, otherConversation, 0, paidReceipt))
+	s.wantPayout(payoutA, "SUCCESS")
+}

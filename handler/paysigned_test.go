@@ -838,3 +838,33 @@ func TestPayoutGivenUpByAnswer(t *testing.T) {
 		})
 	}
 }
+
+// TestStatusOfAnother: what is said of another amount than was asked for is not about this
+// payout, whatever is said.
+func TestStatusOfAnother(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"Completed", "Declined", "Cancelled", "Expired"} {
+		t.Run(word, func(t *testing.T) {
+			t.Parallel()
+			s := newPayer(t)
+			s.send(payoutA, phoneA)
+			s.post(s.signedFor(forStatus, payoutA), statusAnswer(word, map[bool]string{true: paidReceipt}[word == "Completed"], "9999"))
+			s.wantPayout(payoutA, "PENDING")
+		})
+	}
+	t.Run("one that failed, without an amount", func(t *testing.T) {
+		s := newPayer(t)
+		s.send(payoutA, phoneA)
+		s.post(s.signedFor(forStatus, payoutA), statusAnswer("Declined", "", ""))
+		s.wantPayout(payoutA, "FAILED Declined")
+	})
+	t.Run("the amount of one that failed", func(t *testing.T) {
+		s := newPayer(t)
+		s.send(payoutA, phoneA)
+		s.post(s.signedFor(forStatus, payoutA), statusAnswer("Declined", "", "500"))
+		s.wantPayout(payoutA, "FAILED Declined")
+		if amount := s.payout(payoutA).Data["amount"]; amount != nil {
+			t.Errorf("the amount is %v, though nothing was paid", amount)
+		}
+	})
+}

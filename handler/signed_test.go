@@ -872,9 +872,12 @@ func TestUnsignedPayout(t *testing.T) {
 		s.forget()
 		s.post("/"+doorSecret+"/b2c/"+route+"?uid=mallory", fmt.Sprintf(`{"Result":{"ResultCode":0,"OriginatorConversationID":%q,"ConversationID":"AG_1"}}`, id))
 		s.wantCalls("create get")
-		logs, _ := s.Logged()
+		logs, errors := s.Logged()
 		if !strings.Contains(logs[0], " outcome=ignored ") {
 			t.Errorf("log = %q, want it ignored", logs)
+		}
+		if want := `it has not touched that, and said status=`; !strings.Contains(strings.Join(errors, "\n"), want) {
+			t.Errorf("error log = %q, want %q", errors, want)
 		}
 	}
 	if is := s.Document(); !reflect.DeepEqual(is, was) {

@@ -231,7 +231,7 @@ func (p *starting) send(ctx context.Context) (*startReply, *problem) {
 	if p.kind == parse.Disbursement {
 		name = answer.ConversationID
 	}
-	if name != "" {
+	if name != "" && !answer.Duplicate { // else it is the name of the request that was refused
 		p.nameTransaction(name)
 	}
 	return newStartReply(&p.claim, answer.CustomerMessage), nil

@@ -50,7 +50,7 @@ func B2CStatus(body []byte) (Verdict, error) {
 	v.readAmount(ps, "Amount")
 	v.readTime(ps, "FinalisedTime", readTimeIn("20060102150405"))
 	if v.Status == Failed {
-		v.Amount, v.At = 0, time.Time{} // what was asked for, and when it ended: no money moved
+		v.At = time.Time{} // when it ended: no money moved. Amount is what was asked for
 		return v, nil
 	}
 	if v.Receipt, _ = find(ps, "ReceiptNo", readReceipt); v.Receipt == "" || isPlaceholder(v.Receipt) || v.Amount == 0 {

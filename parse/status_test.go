@@ -31,6 +31,8 @@ func TestB2CStatus(t *testing.T) {
 	failed := func(word string) Verdict {
 		return Verdict{Kind: Disbursement, Status: Failed, Code: NoCode, Reason: word}
 	}
+	declined := failed("Declined")
+	declined.Amount = 300
 	for name, tt := range map[string]struct {
 		body string
 		want Verdict
@@ -48,7 +50,7 @@ func TestB2CStatus(t *testing.T) {
 		"an entry without a value": {more(`{"Key":"TransactionReason"}`, `{"Key":"OriginatorConversationID"}`, `7`, `[]`), paid},
 		"space around the word":    {answer(p("TransactionStatus", " Completed "), p("Amount", "300"), p("ReceiptNo", "UIR1HNMYXA")), paid},
 		"a code as text":           {strings.Replace(more(), `"ResultCode":0`, `"ResultCode":"0"`, 1), paid},
-		"declined":                 {answer(p("TransactionStatus", "Declined"), p("Amount", "300"), p("ReceiptNo", "UIR1HNMYXA"), p("FinalisedTime", "20260927200539")), failed("Declined")},
+		"declined":                 {answer(p("TransactionStatus", "Declined"), p("Amount", "300"), p("ReceiptNo", "UIR1HNMYXA"), p("FinalisedTime", "20260927200539")), declined},
 		"cancelled":                {answer(p("TransactionStatus", "Cancelled")), failed("Cancelled")},
 		"expired":                  {answer(p("TransactionStatus", "Expired")), failed("Expired")},
 	} {

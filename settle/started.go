@@ -88,11 +88,16 @@ func SettleStarted(ctx context.Context, s Store, id string, incoming *Document) 
 }
 
 // SettleStatus settles in the same way what Transaction Status answers about a started
-// payout. That it was completed counts only with the amount that was asked for: with
-// another the outcome is NotFinal, and nothing is written.
+// payout. An answer with another amount than was asked for is about something else: the
+// outcome is NotFinal then, and nothing is written. Where it failed, none may be named.
 func SettleStatus(ctx context.Context, s Store, id string, incoming *Document) (Result, error) {
-	return settleFound(ctx, s, id, incoming, func(stored *Document) bool {
-		return incoming.Status != parse.Success || incoming.Amount == stored.RequestedAmount
+	said := incoming.Amount
+	d := *incoming
+	if d.Status == parse.Failed {
+		d.Amount = 0 // no money moved
+	}
+	return settleFound(ctx, s, id, &d, func(stored *Document) bool {
+		return said == stored.RequestedAmount || said == 0 && d.Status == parse.Failed
 	})
 }
 
