@@ -91,7 +91,7 @@ func TestReadmePush(t *testing.T) {
 	if err := json.Unmarshal([]byte(fmt.Sprint(shown[0]["responseBody"])), &shownReply); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, "the execution", execution, shown[0], "$id", "$createdAt", "responseBody")
+	compare(t, "the execution", execution, shown[0], "$id", "$createdAt", "$updatedAt", "deploymentId", "responseHeaders", "responseBody", "duration")
 	compare(t, "the function's reply", reply, shownReply, "checkoutRequestId")
 
 	prompts := s.safaricom.Prompts("")
