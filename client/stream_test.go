@@ -171,10 +171,11 @@ func TestAsksAgain(t *testing.T) {
 	s.pass(2 * time.Second)
 	r.wait("the third one told", isTrouble(503))
 	s.pass(3 * time.Second) // the second read
+	testbed.Until(t, "two reads", func() bool { return s.reads() == 2 })
 	s.pass(7 * time.Second)
 	r.wait("the fourth one told", isTrouble(504))
-	s.pass(3 * time.Second) // the third read, and no more asks
-	testbed.Until(t, "the reads", func() bool { return s.reads() == 4 })
+	testbed.Until(t, "a read after the last ask", func() bool { return s.reads() == 3 })
+	s.pass(3 * time.Second) // the read of 20 s, and no more asks
 	if n := s.count("execute"); n != 4 {
 		t.Errorf("%d asks, want 4", n)
 	}
