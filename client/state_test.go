@@ -170,3 +170,25 @@ func TestReadReply(t *testing.T) {
 		})
 	}
 }
+
+// TestApplyWhileAsking: what has only been noted down so far may still be refused. Nobody is
+// told to look at their phone because of it.
+func TestApplyWhileAsking(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		d    document
+		want Name
+	}{
+		{"noted down", document{status: "PENDING", reason: "NOT_SENT: interrupted"}, Initiating},
+		{"on its way", document{status: "PENDING"}, Pending},
+		{"named", document{status: "PENDING", reason: "NOT_SENT: interrupted", name: "ws_CO_1"}, Pending},
+		{"refused", document{status: "FAILED", reason: "NOT_SENT: no token"}, Initiating},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stream{state: State{Name: Initiating}, asking: true}
+			if s.apply(tt.d); s.state.Name != tt.want {
+				t.Errorf("the state is %s, want %s", s.state.Name, tt.want)
+			}
+		})
+	}
+}
