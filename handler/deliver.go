@@ -16,8 +16,9 @@ import (
 	"openruntimes/handler/settle"
 )
 
-// clock has the time, and the limits of what one request may take. Tests put functions of their own into it,
-// so that they wait for nothing, and do not depend on how fast a machine is.
+// clock has the time, and the limits of what one request may take. Tests put functions of
+// their own into it, so that they wait for nothing, and do not depend on how fast a machine
+// is.
 type clock struct {
 	now     func() time.Time
 	timeout func(context.Context, time.Duration) (context.Context, context.CancelFunc) // ends a call of the API

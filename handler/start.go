@@ -147,8 +147,8 @@ func (p *starting) run(ctx context.Context, read func([]byte) (startRequest, *pr
 }
 
 // makeClaim creates the document. If there is one of that id, this is a repeat, and is
-// answered with what that document says. A claim whose creation had no clear answer sends nothing:
-// asked again, the id is a repeat.
+// answered with what that document says. A claim whose creation had no clear answer sends
+// nothing: asked again, the id is a repeat.
 func (p *starting) makeClaim(ctx context.Context) (*startReply, *problem) {
 	now := p.function.clock.now()
 	claim := settle.Claim(p.kind, p.asked.id, settle.Started{

@@ -155,9 +155,9 @@ func (c *config) startedKinds() (kinds []parse.Kind, failed *problem) {
 
 // due lists what was started and whose check is due, at most sweepMost of each kind, the
 // longest due first, payouts among payments. A kind about which Safaricom takes no question
-// takes no place from the other. All pages are read before the first document is claimed: the place of a page's
-// end moves with it. A kind that cannot be listed does not keep the other from being asked
-// about.
+// takes no place from the other. All pages are read before the first document is claimed:
+// the place of a page's end moves with it. A kind that cannot be listed does not keep the
+// other from being asked about.
 func (c *checking) due(ctx context.Context, kinds []parse.Kind, now time.Time) (due []settle.Document, failed *problem) {
 	unlisted := 0
 	for _, kind := range kinds {

@@ -12,7 +12,8 @@ func (d *Document) Unresolved() bool {
 	return d.RequestKey != "" && (d.Status == Pending || d.Status == parse.Timeout)
 }
 
-// CheckAt returns the change that sets when Safaricom is to be asked, or for the zero time never again.
+// CheckAt returns the change that sets when Safaricom is to be asked, or for the zero time
+// that it never is again.
 func CheckAt(t time.Time) any {
 	return map[string]any{"nextCheckAt": nullableTime(t)}
 }
