@@ -358,6 +358,7 @@ func TestHTTP1(t *testing.T) {
 	defer server.Close()
 	transport := NewTransport()
 	defer transport.CloseIdleConnections()
+	transport.ForceAttemptHTTP2 = true // else net/http would not, with a TLS configuration of ours
 	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	resp, err := (&http.Client{Transport: transport}).Post(server.URL, "application/json", strings.NewReader("{}"))
 	if err != nil {

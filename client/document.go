@@ -83,8 +83,8 @@ func scalar(raw json.RawMessage) string {
 	return ""
 }
 
-// neverSent reports whether it was refused, or given up, before Safaricom had named it, or
+// unsent reports whether it was refused, or given up, before Safaricom had named it, or
 // has only been noted down so far. The reply to whoever asked for it says more.
-func (d document) neverSent() bool {
+func (d document) unsent() bool {
 	return d.name == "" && (d.status == parse.Failed || d.status == "PENDING" && strings.HasPrefix(d.reason, parse.NotSent))
 }

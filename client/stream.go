@@ -343,7 +343,7 @@ func (s *stream) hear() {
 // apply takes what the document says. If it was never sent, the reply to asking says why,
 // and by which other payment: that is waited for.
 func (s *stream) apply(d document) {
-	if s.asking && d.neverSent() {
+	if s.asking && d.unsent() {
 		return
 	}
 	s.state.apply(d)

@@ -193,15 +193,15 @@ func (d *delivery) record(v parse.Verdict) openruntimes.Response {
 	if d.started == "" {
 		d.name += " id=" + maskedID(&d.document)
 	}
-	if ours {
-		d.initiatorRefused()
-	}
 	store := d.settle
 	if d.unverified {
 		store = nil // it is only queued, until the settings are mended
 	}
 	result, err := d.storeOrEnqueue(store)
-	if !ours && d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout {
+	switch {
+	case ours && d.attempt == 0 && result.Outcome != settle.Duplicate: // what comes again is no news
+		d.initiatorRefused()
+	case !ours && d.signedFor() && v.Kind == parse.Disbursement && v.Status != parse.Timeout:
 		f.initiator.taken(result.Stored.Server.CreatedAt)
 	}
 	if result.Outcome == settle.NotKept {

@@ -153,7 +153,7 @@ func (c *config) sets(which func(Variable) bool) bool {
 }
 
 // findProblems names what keeps the function from starting what is of that kind or,
-// without the limits, from asking about it. That may mean to encrypt something.
+// without the limits, from asking about it. This may encrypt the initiator's password.
 func (c *config) findProblems(kind parse.Kind, limits bool) (problems []string) {
 	for _, v := range Variables() {
 		switch value := *v.field(c); {

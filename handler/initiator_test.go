@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"openruntimes/handler/internal/fakeappwrite"
 	"openruntimes/handler/internal/fakesafaricom"
 )
 
@@ -102,6 +103,29 @@ func TestInitiatorForged(t *testing.T) {
 	s.Send("POST", "/b2c/status?id="+payoutA+"&sig="+strings.Repeat("0", 32), b2cResult(payoutA, "AG_1", 2001, ""))
 	if s.function.initiator.isRefused(s.Clock.Now()) {
 		t.Error("an unsigned result says that the initiator is refused, and is believed")
+	}
+}
+
+// TestInitiatorRefusedOnce: a refusal is news when it comes first. Its redeliveries, by us or
+// by Safaricom, do not stop payouts again once the password is mended.
+func TestInitiatorRefusedOnce(t *testing.T) {
+	t.Parallel()
+	s := newPayer(t)
+	conversation := s.send(payoutA, phoneA)
+	s.Appwrite.Inject(fakeappwrite.Fault{Operation: "get", Reply: fakeappwrite.HTML(503)})
+	refused := func() bool { return s.function.initiator.isRefused(s.Clock.Now()) }
+	deliver := func() { s.Post(s.signedFor(forResult, payoutA), b2cResult(payoutA, conversation, 2001, "")) }
+	if deliver(); !refused() {
+		t.Error("a refusal that can only be queued does not count")
+	}
+	s.Appwrite.Heal()
+	s.function.initiator.taken(s.Clock.Now().Add(time.Second)) // the password was mended
+	s.Later(10 * time.Minute)
+	if state := s.payoutState(payoutA); !strings.HasPrefix(state, "FAILED") || refused() {
+		t.Errorf("after the redelivery of the queue the payout says %q; refused: %t", state, refused())
+	}
+	if deliver(); refused() {
+		t.Error("Safaricom's repeat counts once more")
 	}
 }
 

@@ -2,7 +2,7 @@ package handler
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -69,7 +69,8 @@ func (p *starting) lookTwice(list func() ([]settle.Document, *problem), inTheWay
 	}
 }
 
-var errStaleList = errors.New("the list lacks the document that was just created")
+// errStaleList passes by itself, as a conflict with others does.
+var errStaleList = fmt.Errorf("the list lacks the document that was just created: %w", settle.ErrContended)
 
 // allTime is a window without a beginning.
 const allTime = time.Duration(0)

@@ -197,4 +197,7 @@ func TestStaleLists(t *testing.T) {
 	if got := s.payOut("zawadi", salary(payoutA, phoneB)); got.kind() != "unavailable" || got.field("claimed") != true || len(s.sent()) != 0 {
 		t.Errorf("a payout: %s, %d sent", got.body, len(s.sent()))
 	}
+	if log := s.errorLog(); strings.Contains(log, "needs an operator") || !strings.Contains(log, "passes by itself") {
+		t.Errorf("the error log says %s", log)
+	}
 }

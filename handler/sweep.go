@@ -18,7 +18,7 @@ import (
 
 // What one run of the sweep may take. Appwrite starts it every five minutes.
 const (
-	sweepMost   = 500              // documents that are looked at
+	sweepMost   = 500              // documents of each kind that are looked at
 	sweepBegins = 20 * time.Second // no question begins later, counted from the run's start
 	sweepFirsts = 25               // the run begins at any of so many, so that none of them can block the others
 )

@@ -73,7 +73,7 @@ type Verdict struct {
 	Status       Status
 	Code         int       // fits 32 bits; NoCode for a word
 	Receipt      string    // only of a SUCCESS
-	Amount       int64     // whole shillings, from 1: what was paid, or where [B2CStatus] says that it failed, was not
+	Amount       int64     // whole shillings, from 1: what was paid; in a FAILED of [B2CStatus], what was asked for
 	Receiver     string    // ReceiverPartyPublicName, B2C only: personal data
 	Reason       string    // Safaricom's words, a code that is a word first; empty for a SUCCESS
 	At           time.Time // when M-Pesa completed it, UTC

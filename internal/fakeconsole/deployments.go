@@ -206,7 +206,10 @@ func (c *Console) build(f *function, d *deployment) {
 	defer c.hold.RUnlock()
 	step(func() {
 		d.Status = "processing"
-		f.LatestID = d.ID // 1.9.6 says so here for the first time (Workers/Builds.php)
+		if !fakeappwrite.Older(c.Version, "1.9.6") { // which says so here for the first time (Workers/Builds.php)
+			latest := f.deployments[len(f.deployments)-1]
+			f.LatestID, f.LatestStatus = latest.ID, latest.Status
+		}
 	})
 	step(func() { d.Status = "building" })
 	step(func() {

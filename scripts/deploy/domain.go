@@ -27,20 +27,25 @@ func checkDomain(ctx context.Context, p *project) (string, error) {
 	}
 	given := p.givenDomain()
 	var others []string
+	unverified := ""
 	for _, r := range found.Rules {
 		// A rule that a deployment made leads to that one for ever, and a redirect elsewhere.
 		if r.DeploymentResourceID != p.target.FunctionID || r.Trigger == "deployment" || r.Type == "redirect" {
 			continue
 		}
-		if given == "" || given == r.Domain {
+		switch {
+		case given != "" && !strings.EqualFold(given, r.Domain):
+			others = append(others, r.Domain)
+		case r.Status == "" || r.Status == "verified":
 			p.domain = r.Domain
-			if r.Status != "" && r.Status != "verified" {
-				// Behind a proxy it may lead here all the same, which the next checks show.
-				return fmt.Sprintf("%s, which the server calls %s: does its DNS lead there?", r.Domain, r.Status), nil
-			}
 			return r.Domain, nil
+		case unverified == "":
+			// Behind a proxy it may lead here all the same, which the next checks show.
+			p.domain, unverified = r.Domain, fmt.Sprintf("%s, which the server calls %s: does its DNS lead there?", r.Domain, r.Status)
 		}
-		others = append(others, r.Domain)
+	}
+	if unverified != "" {
+		return unverified, nil
 	}
 	what := "the function has no domain: Safaricom cannot reach it"
 	if len(others) > 0 {

@@ -535,12 +535,14 @@ func TestOtherEnvironment(t *testing.T) {
 			t.Errorf("a second run fixed something:\n%s", again)
 		}
 	})
-	t.Run("a secret is missing", func(t *testing.T) {
+	t.Run("some are missing", func(t *testing.T) {
 		t.Parallel()
 		c := inSandbox(t)
-		delete(c.env, "DARAJA_CONSUMER_SECRET")
-		delete(c.env, "DARAJA_PASSKEY")
-		const want = "; with another DARAJA_ENVIRONMENT the function would keep what Safaricom gave for the old one: set DARAJA_CONSUMER_SECRET, DARAJA_PASSKEY in the environment too\n"
+		for _, name := range []string{"DARAJA_CONSUMER_SECRET", "DARAJA_SHORTCODE", "DARAJA_PASSKEY", "DARAJA_BASE_URL", handler.Certificate, "DARAJA_PAYOUT_MAX"} {
+			delete(c.env, name)
+		}
+		const want = "; with another DARAJA_ENVIRONMENT the function would keep what belongs to the old one: " +
+			"set DARAJA_CONSUMER_SECRET, DARAJA_SHORTCODE, DARAJA_PASSKEY, DARAJA_BASE_URL, DARAJA_CERTIFICATE too, or delete it in the console\n"
 		for _, dryRun := range []bool{true, false} {
 			out, err := c.run(dryRun)
 			if !errors.Is(err, errWrong) || !strings.Contains(line(out, "variables"), want) {

@@ -290,7 +290,7 @@ func (p *project) hopeless(ctx context.Context, f function, wanted, remote []var
 		}
 	}
 	if old := p.ofOldEnvironment(remote); len(old) > 0 {
-		problems = append(problems, "with another "+environment+" the function would keep what Safaricom gave for the old one: set "+strings.Join(old, ", ")+" in the environment too")
+		problems = append(problems, "with another "+environment+" the function would keep what belongs to the old one: set "+strings.Join(old, ", ")+" too, or delete it in the console")
 	}
 	shutting := shutsDoor(wanted, remote)
 	if shutting == "" || f.DeploymentID == "" {
@@ -304,12 +304,18 @@ func (p *project) hopeless(ctx context.Context, f function, wanted, remote []var
 	return problems, err
 }
 
-// ofOldEnvironment names the secrets of Safaricom's other environment that the function
-// would keep.
+// ofOldEnvironment names what Safaricom gave for its other environment, and the function
+// would keep: not only secrets, since a certificate of the sandbox makes each payout of
+// production fail.
 func (p *project) ofOldEnvironment(remote []variable) (names []string) {
+	if !p.newEnvironment {
+		return nil
+	}
 	for _, v := range p.variables {
 		r, _ := find(remote, v.Key)
-		if p.newEnvironment && r.Secret && isForStarting(v.Key) && !isList(v.Key) && p.given(v.Key) == "" {
+		has := r.Secret || r.Value != ""
+		ours := v.Key == handler.SigningKey || v.Key == publicURL || variableNamed(v.Key).Limits
+		if has && isForStarting(v.Key) && !ours && p.given(v.Key) == "" {
 			names = append(names, v.Key)
 		}
 	}

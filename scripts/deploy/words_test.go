@@ -207,6 +207,24 @@ func TestDomainWords(t *testing.T) {
 			t.Errorf("found %q, %v; want %q", found, err, want)
 		}
 	})
+	t.Run("several", func(t *testing.T) {
+		for given, want := range map[string]string{
+			"":                             "Daraja.functions.example.com", // which the server calls verified
+			"daraja.functions.example.com": "Daraja.functions.example.com",
+			"PAY.example.com":              "pay.example.com, which the server calls unverified: does its DNS lead there?",
+		} {
+			c := newCloud(t)
+			c.Domain, c.OtherDomains = "functions.example.com", true
+			c.env["APPWRITE_FUNCTION_DOMAIN"] = given
+			c.must("POST", "/functions", map[string]any{"functionId": "daraja", "name": "x", "runtime": "go-1.23"})
+			for _, domain := range []string{"pay.example.com", "Daraja.functions.example.com"} {
+				c.must("POST", "/proxy/rules/function", map[string]any{"domain": domain, "functionId": "daraja"})
+			}
+			if found, err := checkDomain(ctx, c.project(false)); found != want || err != nil {
+				t.Errorf("of two, given %q, it found %q, %v; want %q", given, found, err, want)
+			}
+		}
+	})
 	t.Run("in capitals", func(t *testing.T) {
 		for _, version := range fakeappwrite.Versions {
 			c := newCloud(t)
