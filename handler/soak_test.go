@@ -142,14 +142,20 @@ func (s *soak) freeze() {
 	s.Set("APPWRITE_FUNCTION_API_ENDPOINT", endpoint)
 }
 
+// digits draws 26 of them without 1 and 7, with which the phone numbers of these tests
+// begin: what looks like one may not be in the log.
+func (s *soak) digits() string {
+	return strings.NewReplacer("1", "2", "7", "8").Replace(fmt.Sprintf("%026d", s.rng.Int64()))
+}
+
 // transaction draws what Safaricom says about one, repeats included.
 func (s *soak) transaction() []*callback {
-	id := fmt.Sprintf("ws_CO_%026d", s.rng.Int64())[:32]
+	id := "ws_CO_" + s.digits()
 	unknown := s.stk(id, 1037, "")
 	failed := s.stk(id, []int{1, 17, 1019, 2001, 1032}[s.rng.IntN(5)], "")
 	paid := s.stk(id, 0, s.receipt())
 	if s.rng.IntN(3) == 0 {
-		id := fmt.Sprintf("%08x-%04x-%026d", s.rng.Uint32(), s.rng.IntN(1<<16), s.rng.Int64())[:36-s.rng.IntN(2)*4]
+		id := fmt.Sprintf("%08x-%04x-%s", s.rng.Uint32(), s.rng.IntN(1<<16), s.digits())[:36-s.rng.IntN(2)*4]
 		unknown = &callback{target: "/b2c/timeout", id: id, rank: 1, body: fmt.Sprintf(`{"OriginatorConversationID":%q}`, id)}
 		failed, paid = s.b2c(id, 2001, ""), s.b2c(id, 0, s.receipt())
 	}
